@@ -1,0 +1,130 @@
+"""A torch SpikeGPT as one NIR graph; equations as in `spikegpt/model.py`, node for node.
+
+The token shift is a Delay and two Scales whose edges sum; the residual stream is a Scale of ones, so that no node
+sums more than two edges. `ln0` and the binarisation of the embedding are folded into its table: a token is a one-hot
+event, and its table row is exact.
+"""
+
+from typing import Any
+
+import nir
+import numpy as np
+
+from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from spikegpt.config import CANONICAL, SPIKE_DRIVEN
+
+DT = 1e-4  # seconds a token stands for in NIR's units; SpikingJelly, snnTorch and norse assume this step
+
+
+class _Builder:
+    """Collects nodes and edges; every method returns the name of what it added."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, nir.NIRNode] = {}
+        self.edges: list[tuple[str, str]] = []
+
+    def add(self, name: str, node: nir.NIRNode, *sources: str) -> str:
+        self.nodes[name] = node
+        self.edges += [(source, name) for source in sources]
+        return name
+
+    def join(self, name: str, node: nir.NIRNode, *operands: str) -> str:
+        """Add a node that reads its operands as one concatenated vector."""
+        size = int(node.input_type["input"][0])
+        n = size // len(operands)
+        places = [
+            self.add(f"{name}_in{i}", Place(np.array([i * n]), np.array([n, size])), operand)
+            for i, operand in enumerate(operands)
+        ]
+        return self.add(name, node, *places)
+
+
+def export(model: Any) -> nir.NIRGraph:
+    """The complete SpikeGPT model as a NIR graph: one-hot token in, logits out; weights stay float32.
+
+    Spiking populations are named as the model's taps, e.g. `block3_att_key_lif` in front of `block3_att_key`.
+    """
+    cfg, graph = model.config, _Builder()
+    graph.add("token", nir.Input({"input": np.array([cfg.vocab_size])}))
+    x = graph.add("embedding", nir.Linear(np.ascontiguousarray(_array(model.embedding_table()).T)), "token")
+    for i, block in enumerate(model.blocks):
+        h = _norm(graph, f"block{i}_att_ln", block.ln1, x)
+        x = _residual(graph, f"block{i}_att_residual", cfg, x, _attention(graph, f"block{i}_att", cfg, block.att, h))
+        h = _norm(graph, f"block{i}_ffn_ln", block.ln2, x)
+        x = _residual(graph, f"block{i}_ffn_residual", cfg, x, _feed_forward(graph, f"block{i}_ffn", cfg, block.ffn, h))
+    h = _norm(graph, "head_ln", model.ln_out, x)
+    graph.add("head", nir.Linear(_array(model.head.weight)), h)
+    graph.add("logits", nir.Output({"output": np.array([cfg.vocab_size])}), "head")
+    provenance = {f"source_{k}": v for k, v in getattr(model, "provenance", {}).items()}
+    return nir.NIRGraph(
+        graph.nodes, graph.edges, metadata={"variant": cfg.variant, "tokenizer": "bytes", **provenance}
+    )
+
+
+def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:
+    mixes = {"key": att.time_mix_k, "value": att.time_mix_v, "receptance": att.time_mix_r}
+    read = _shifted(graph, p, cfg, h, mixes)
+    k, v, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(att, m).weight)), *read[m]) for m in mixes)
+    decay = _array(-att.time_decay.detach().exp())
+    wkv = graph.join(f"{p}_wkv", WKV(decay, _array(att.time_first)), k, v)
+    gate = graph.add(f"{p}_gate", Sigmoid(np.array([cfg.n_embd])), r)
+    y = graph.join(f"{p}_gated", Multiply(np.array([cfg.n_embd])), gate, wkv)
+    if cfg.variant == SPIKE_DRIVEN:
+        y = graph.add(f"{p}_gain", nir.Scale(_array(att.gain)), y)
+        y = graph.add(f"{p}_output_lif", _lif(cfg, cfg.n_embd), y)
+    return graph.add(f"{p}_output", nir.Linear(_array(att.output.weight)), y)
+
+
+def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, h: str) -> str:
+    mixes = {"key": ffn.time_mix_k, "receptance": ffn.time_mix_r}
+    read = _shifted(graph, p, cfg, h, mixes)
+    k, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(ffn, m).weight)), *read[m]) for m in mixes)
+    width = ffn.key.weight.shape[0]
+    if cfg.variant == SPIKE_DRIVEN:
+        hidden = graph.add(f"{p}_value_lif", _lif(cfg, width), k)
+    else:
+        hidden = graph.add(f"{p}_relu2", SquaredReLU(np.array([width])), k)
+    value = graph.add(f"{p}_value", nir.Linear(_array(ffn.value.weight)), hidden)
+    gate = graph.add(f"{p}_gate", Sigmoid(np.array([cfg.n_embd])), r)
+    return graph.join(f"{p}_gated", Multiply(np.array([cfg.n_embd])), gate, value)
+
+
+def _shifted(graph: _Builder, p: str, cfg: Any, h: str, mixes: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The token shift in front of every matrix of one half block: by matrix, the nodes whose sum it reads."""
+    before = graph.add(f"{p}_delay", nir.Delay(np.full(cfg.n_embd, DT)), h)
+    read: dict[str, tuple[str, ...]] = {}
+    for name, mix in mixes.items():
+        m = mix.detach().view(-1)
+        parts = (
+            graph.add(f"{p}_{name}_mix_now", nir.Scale(_array(m)), h),
+            graph.add(f"{p}_{name}_mix_before", nir.Scale(_array(1 - m)), before),
+        )
+        spiking = cfg.variant == SPIKE_DRIVEN
+        read[name] = (graph.add(f"{p}_{name}_lif", _lif(cfg, cfg.n_embd), *parts),) if spiking else parts
+    return read
+
+
+def _residual(graph: _Builder, name: str, cfg: Any, x: str, branch: str) -> str:
+    if cfg.variant == CANONICAL:
+        branch = graph.add(name.replace("_residual", "_lif"), _lif(cfg, cfg.n_embd), branch)
+    return graph.add(name, nir.Scale(np.ones(cfg.n_embd, np.float32)), x, branch)
+
+
+def _norm(graph: _Builder, name: str, ln: Any, x: str) -> str:
+    return graph.add(name, LayerNorm(_array(ln.weight), _array(ln.bias), np.array([ln.eps])), x)
+
+
+def _lif(cfg: Any, n: int) -> nir.LIF:
+    """The published LIF in NIR's terms: NIR spikes at v > threshold, so the threshold is one float32 step lower."""
+    below = np.nextafter(np.float32(cfg.lif_threshold), np.float32(0))
+    return nir.LIF(
+        tau=np.full(n, cfg.lif_tau * DT),
+        r=np.ones(n),
+        v_leak=np.zeros(n),
+        v_reset=np.zeros(n),
+        v_threshold=np.full(n, below, np.float64),
+    )
+
+
+def _array(tensor: Any) -> np.ndarray:
+    return np.ascontiguousarray(tensor.detach().numpy())

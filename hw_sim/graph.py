@@ -1,0 +1,55 @@
+"""Structure of a NIR graph: who feeds whom, in which order nodes run, which matrices read spikes."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import nir
+
+from exporters.nir.extensions import Place
+from spikegpt.errors import UserError
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """A NIR graph with its derived structure."""
+
+    graph: nir.NIRGraph
+
+    @cached_property
+    def sources(self) -> dict[str, list[str]]:
+        """The nodes whose outputs sum into each node, in a fixed order: the file format keeps none."""
+        found: dict[str, list[str]] = {name: [] for name in self.graph.nodes}
+        for source, target in self.graph.edges:
+            found[target].append(source)
+        return {name: sorted(found[name]) for name in sorted(found)}
+
+    @cached_property
+    def order(self) -> list[str]:
+        """Nodes so that each comes after its sources; a Delay hands out the past, so it waits for nothing.
+
+        Raises UserError on a cycle without a Delay.
+        """
+        waiting = {
+            name: set() if isinstance(self.graph.nodes[name], nir.Delay) else set(sources)
+            for name, sources in self.sources.items()
+        }
+        order: list[str] = []
+        while waiting:
+            ready = [name for name, sources in waiting.items() if not sources & waiting.keys()]
+            if not ready:
+                raise UserError(f"nodes {', '.join(sorted(waiting)[:4])} form a cycle without a Delay")
+            order += ready
+            for name in ready:
+                del waiting[name]
+        return order
+
+    def spike_fed(self, name: str) -> bool:
+        """Whether only spikes reach this node: structure, not values (a dead layer looks binary by its values)."""
+        sources = self.sources[name]
+        return len(sources) == 1 and self._emits_spikes(sources[0])
+
+    def _emits_spikes(self, name: str) -> bool:
+        node = self.graph.nodes[name]
+        if isinstance(node, nir.LIF | nir.IF):
+            return True
+        return isinstance(node, nir.Delay | Place) and self.spike_fed(name)

@@ -1,0 +1,23 @@
+"""SpikeGPT in PyTorch: the model, its checkpoints, training and evaluation."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from spikegpt.config import Config
+from spikegpt.errors import UserError
+
+if TYPE_CHECKING:
+    from spikegpt.checkpoint import load, save
+    from spikegpt.model import SpikeGPT
+
+__version__ = "0.1.0"
+__all__ = ["Config", "SpikeGPT", "UserError", "__version__", "load", "save"]
+
+_HOMES = {"SpikeGPT": "spikegpt.model", "load": "spikegpt.checkpoint", "save": "spikegpt.checkpoint"}
+
+
+def __getattr__(name: str) -> Any:
+    # Torch takes seconds to import, and nothing downstream of the .nir file may need it: it comes in on first use.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

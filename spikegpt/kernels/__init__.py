@@ -1,0 +1,11 @@
+"""Sequence kernels of SpikeGPT: token shift, LIF and WKV, each forward and backward over (rows, T, channels).
+
+Every kernel has a plain PyTorch loop as its specification (`reference.py`) and a fused numba form on the CPU.
+Tensors on other devices take the loop.
+"""
+
+from spikegpt.kernels.lif import lif
+from spikegpt.kernels.shift import token_shift
+from spikegpt.kernels.wkv import WKV_START, wkv
+
+__all__ = ["WKV_START", "lif", "token_shift", "wkv"]

@@ -1,0 +1,218 @@
+"""SpikeGPT, a spiking RWKV language model, in its published form and in a spike-driven one.
+
+Zhu, Zhao, Eshraghian, "SpikeGPT: Generative Pre-trained Language Model with Spiking Neural Networks",
+arXiv 2302.13939. One token is one time step; every LIF membrane runs along the text. The parallel form and the
+recurrent form are the same code: `forward` with a carried state, over many tokens or over one.
+
+Variants (Config.variant), with mix(m, h)_t = m * h_t + (1 - m) * h_{t-1}:
+  canonical     the published placement: a LIF after each half of a block; every matrix reads real numbers
+  spike-driven  a LIF in front of every matrix, so that every synapse of the body carries a binary event
+  continuous    the non-spiking twin: no LIF at all
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from spikegpt.config import CANONICAL, CONTINUOUS, SPIKE_DRIVEN, Config
+from spikegpt.errors import UserError
+from spikegpt.kernels import WKV_START, lif, token_shift, wkv
+from spikegpt.kernels.reference import ATanSpike
+
+State = dict[str, Tensor]  # one entry a delay, membrane or WKV sum, named after its place
+Taps = dict[str, Tensor]  # spikes by population, (B, T, C)
+
+INITIAL_RATE = 0.12  # input rate assumed when the spike-driven matrices are scaled at the start
+
+
+class Lif(nn.Module):
+    """A population of LIF neurons; `names` labels the populations stacked along the first axis of its input."""
+
+    def __init__(self, cfg: Config, *names: str):
+        super().__init__()
+        self.names, self.tau, self.threshold = names, cfg.lif_tau, cfg.lif_threshold
+
+    def forward(self, x: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
+        """x (N, B, T, C) with one N for each name, or (B, T, C) for a single name -> spikes of the same shape."""
+        n_chan, key = x.shape[-1], "+".join(self.names)
+        rows = x.reshape(-1, x.shape[-2], n_chan)  # (N * B, T, C)
+        v = state[key] if key in state else rows.new_zeros(len(rows), n_chan)
+        spikes, new[key] = lif(rows, v, self.tau, self.threshold)
+        spikes = spikes.view(x.shape)
+        if taps is not None:
+            taps.update(zip(self.names, spikes.view(len(self.names), *x.shape[-3:]), strict=True))
+        return spikes
+
+
+class NoLif(nn.Module):
+    """Stands where this variant has no neuron: passes its input on."""
+
+    def forward(self, x: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
+        return x
+
+
+class Mixer(nn.Module):
+    """What the two halves of a block share: the token shift and the neurons behind it."""
+
+    def __init__(self, cfg: Config, prefix: str, inputs: tuple[str, ...]):
+        super().__init__()
+        self.prefix = prefix
+        self.lif_in = Lif(cfg, *(f"{prefix}_{i}_lif" for i in inputs)) if cfg.variant == SPIKE_DRIVEN else NoLif()
+        self.lif_after = Lif(cfg, f"{prefix}_lif") if cfg.variant == CANONICAL else NoLif()
+
+    def mixed(self, h: Tensor, mixes: list[Tensor], state: State, new: State, taps: Taps | None) -> Tensor:
+        """h (B, T, d) -> what the matrices read, (N, B, T, d)."""
+        key = f"{self.prefix}_shift"
+        last = state[key] if key in state else torch.zeros_like(h[:, 0])
+        x, new[key] = token_shift(h, last, torch.cat([m.view(1, -1) for m in mixes]))
+        return self.lif_in(x, state, new, taps)
+
+
+class Attention(Mixer):
+    """Spatial mix: out = Wo (r * wkv(k, v)), with r = sigmoid(Wr ..)."""
+
+    def __init__(self, cfg: Config, layer: int):
+        super().__init__(cfg, f"block{layer}_att", ("key", "value", "receptance"))
+        d = cfg.n_embd
+        depth, place = layer_position(cfg, layer)
+        channel = torch.arange(d) / d
+        mix_k = channel ** (1 - depth)
+        self.time_mix_k = nn.Parameter(mix_k.view(1, 1, d))
+        self.time_mix_v = nn.Parameter((mix_k + 0.3 * place).view(1, 1, d))
+        self.time_mix_r = nn.Parameter((channel ** (0.5 * (1 - depth))).view(1, 1, d))
+        self.time_decay = nn.Parameter(-5 + 8 * (torch.arange(d) / max(1, d - 1)) ** (0.7 + 1.3 * place))
+        self.time_first = nn.Parameter(math.log(0.3) + 0.5 * ((torch.arange(d) + 1) % 3 - 1).float())
+        self.key, self.value, self.receptance, self.output = (nn.Linear(d, d, bias=False) for _ in range(4))
+        if cfg.variant == SPIKE_DRIVEN:
+            self.gain = nn.Parameter(torch.full((d,), 3.0))  # lifts r * wkv to the threshold of its neurons
+            self.lif_out: nn.Module = Lif(cfg, f"{self.prefix}_output_lif")
+        else:
+            self.register_parameter("gain", None)
+            self.lif_out = NoLif()
+
+    def forward(self, h: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
+        mixes = [self.time_mix_k, self.time_mix_v, self.time_mix_r]
+        x_k, x_v, x_r = self.mixed(h, mixes, state, new, taps).unbind(0)
+        r = torch.sigmoid(self.receptance(x_r).to(h.dtype))
+        k, v = self.key(x_k).to(h.dtype), self.value(x_v).to(h.dtype)
+        key = f"{self.prefix}_wkv"
+        start = state[key] if key in state else wkv_start(h)
+        y, new[key] = wkv(-torch.exp(self.time_decay), self.time_first, k, v, start)
+        y = r * y if self.gain is None else r * y * self.gain
+        return self.lif_after(self.output(self.lif_out(y, state, new, taps)).to(h.dtype), state, new, taps)
+
+
+class FeedForward(Mixer):
+    """Channel mix: out = r * (Wv k'), with k' = relu(Wk ..)^2, or k' = lif(Wk ..) where spikes drive every matrix."""
+
+    def __init__(self, cfg: Config, layer: int):
+        super().__init__(cfg, f"block{layer}_ffn", ("key", "receptance"))
+        d = cfg.n_embd
+        depth, _ = layer_position(cfg, layer)
+        mix = (torch.arange(d) / d) ** (1 - depth)
+        self.time_mix_k = nn.Parameter(mix.view(1, 1, d))
+        self.time_mix_r = nn.Parameter(mix.clone().view(1, 1, d))
+        self.key = nn.Linear(d, 4 * d, bias=False)
+        self.receptance = nn.Linear(d, d, bias=False)
+        self.value = nn.Linear(4 * d, d, bias=False)
+        self.hidden = Lif(cfg, f"{self.prefix}_value_lif") if cfg.variant == SPIKE_DRIVEN else None
+
+    def forward(self, h: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
+        x_k, x_r = self.mixed(h, [self.time_mix_k, self.time_mix_r], state, new, taps).unbind(0)
+        k = self.key(x_k).to(h.dtype)
+        k = functional.relu(k).square() if self.hidden is None else self.hidden(k, state, new, taps)
+        r = torch.sigmoid(self.receptance(x_r).to(h.dtype))
+        return self.lif_after(r * self.value(k).to(h.dtype), state, new, taps)
+
+
+class Block(nn.Module):
+    """x + att(ln1(x)), then x + ffn(ln2(x)); the first block also normalises the embedding."""
+
+    def __init__(self, cfg: Config, layer: int):
+        super().__init__()
+        if layer == 0:
+            self.ln0 = nn.LayerNorm(cfg.n_embd)
+        self.ln1, self.ln2 = nn.LayerNorm(cfg.n_embd), nn.LayerNorm(cfg.n_embd)
+        self.att, self.ffn = Attention(cfg, layer), FeedForward(cfg, layer)
+
+    def forward(self, x: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
+        x = x + self.att(self.ln1(x), state, new, taps)
+        return x + self.ffn(self.ln2(x), state, new, taps)
+
+
+class SpikeGPT(nn.Module):
+    """The language model: tokens in, logits out, with an explicit recurrent state.
+
+    Parameters carry the names of the released checkpoints.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.emb = nn.Embedding(config.vocab_size, config.n_embd)
+        self.blocks = nn.ModuleList([Block(config, i) for i in range(config.n_layer)])
+        self.ln_out = nn.LayerNorm(config.n_embd)
+        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        initialise(self)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (B, T) int64 -> logits (B, T, V), from an empty state. Raises UserError on a token out of range."""
+        return self.run(tokens)[0]
+
+    def step(self, token: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One token for each stream: token (B,) int64 -> logits (B, V) and the state to hand to the next call."""
+        logits, state = self.run(token[:, None], state)
+        return logits[:, 0], state
+
+    def run(self, tokens: Tensor, state: State | None = None, taps: Taps | None = None) -> tuple[Tensor, State]:
+        """tokens (B, T) after `state` (None: the start of a text) -> logits (B, T, V) and the new state.
+
+        `taps`, if given, is filled with the spikes (B, T, C) of every population.
+        """
+        x, new = self.embed(tokens), {}
+        for block in self.blocks:
+            x = block(x, state or {}, new, taps)
+        return self.head(self.ln_out(x)).float(), new
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Look tokens (B, T) up in the (binary) embedding and normalise them: (B, T, d)."""
+        if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.config.vocab_size:
+            bad = tokens[(tokens < 0) | (tokens >= self.config.vocab_size)][0]
+            raise UserError(f"token {int(bad)} is out of range: the vocabulary holds 0 to {self.config.vocab_size - 1}")
+        e = self.emb(tokens)
+        return self.blocks[0].ln0(ATanSpike.apply(e) if self.config.binary_embedding else e)
+
+    @torch.no_grad()
+    def embedding_table(self) -> Tensor:
+        """What every token enters the first block as, (V, d): binarised and normalised as `embed` does."""
+        return self.embed(torch.arange(self.config.vocab_size)[None])[0]
+
+
+def layer_position(cfg: Config, layer: int) -> tuple[float, float]:
+    """(l / L, l / (L - 1)): where a layer stands, as the published initialisation counts it."""
+    return layer / cfg.n_layer, layer / max(1, cfg.n_layer - 1)
+
+
+def wkv_start(h: Tensor) -> Tensor:
+    """The WKV state before the first token, (3, B, d), for activations h (B, T, d)."""
+    state = h.new_zeros(3, h.shape[0], h.shape[2])
+    state[2] = WKV_START
+    return state
+
+
+@torch.no_grad()
+def initialise(model: SpikeGPT) -> None:
+    """The published initial values; spike-driven matrices are scaled so that no population starts dead."""
+    lift = 1 / math.sqrt(INITIAL_RATE) if model.config.variant == SPIKE_DRIVEN else 1.0
+    nn.init.orthogonal_(model.emb.weight, gain=1e-4 * math.sqrt(max(model.emb.weight.shape)))
+    nn.init.orthogonal_(model.head.weight, gain=0.5)
+    for block in model.blocks:
+        for zero in (block.att.key, block.att.receptance, block.att.output, block.ffn.value, block.ffn.receptance):
+            nn.init.zeros_(zero.weight)
+        nn.init.orthogonal_(block.att.value.weight, gain=lift)
+        nn.init.orthogonal_(block.ffn.key.weight, gain=2 * lift)  # gain sqrt(rows / columns)
+
+
+__all__ = ["CANONICAL", "CONTINUOUS", "SPIKE_DRIVEN", "Config", "SpikeGPT"]
