@@ -9,7 +9,8 @@ import numpy as np
 from exporters.nir.files import read
 from hw_sim import fixed_point as fp
 from hw_sim import kernels
-from hw_sim.plan import Op, Plan, build
+from hw_sim.plan import Op, Plan
+from hw_sim.planner import build
 from spikegpt.errors import UserError
 
 

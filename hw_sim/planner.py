@@ -1,0 +1,254 @@
+"""From a NIR graph to a plan. A graph whose matrices are int8 gives an integer plan.
+
+Every signal of an integer plan is an integer with a known number of fraction bits: FRACTION_BITS behind every
+operation, fewer only between a matrix and the Scale or LIF that reads it.
+"""
+
+from math import ceil, log2
+
+import nir
+import numpy as np
+
+from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from exporters.nir.lower import DT
+from hw_sim import fixed_point as fp
+from hw_sim.graph import Wiring
+from hw_sim.plan import FIELDS, Op, Plan
+from spikegpt.errors import UserError
+
+
+class _Builder:
+    def __init__(self, wiring: Wiring):
+        self.wiring, self.nodes = wiring, wiring.graph.nodes
+        kinds = {n.weight.dtype.kind for k, n in self.nodes.items() if isinstance(n, nir.Linear) and not self.is_embed(k)}
+        if not kinds or not kinds <= {"f", "i"} or len(kinds) > 1:
+            raise UserError("a graph needs matrices that are all floating-point or all int8")
+        self.integer = kinds == {"i"}
+        self.names: list[str] = []
+        self.table: list[list[int]] = []
+        self.weights: list[np.ndarray] = []
+        self.constants: list[np.ndarray] = []
+        self.state: list[np.ndarray] = []
+        self.sizes = {"w": 0, "c": 0, "s": 0, "x": 0, "e": 0}
+        self.output: dict[str, int] = {}  # node -> where its output lies in the signals
+        self.events: dict[str, int] = {}  # LIF -> its event list
+        self.fraction: dict[str, int] = {}  # node -> fraction bits of its output
+
+    def is_embed(self, name: str) -> bool:
+        return any(isinstance(self.nodes[s], nir.Input) for s in self.wiring.sources[name])
+
+    def emit(self, name: str, op: Op, **fields: int) -> None:
+        self.names.append(name)
+        self.table.append([int(op), *(int(fields.get(f, 0)) for f in FIELDS[1:])])
+
+    def put(self, buffer: str, *arrays: np.ndarray) -> int:
+        """Append arrays to a buffer; returns the offset of the first."""
+        at = self.sizes[buffer]
+        for array in arrays:
+            getattr(self, {"w": "weights", "c": "constants", "s": "state"}[buffer]).append(np.ravel(array))
+            self.sizes[buffer] += array.size
+        return at
+
+    def signal(self, n: int) -> int:
+        self.sizes["x"] += n
+        return self.sizes["x"] - n
+
+    def read(self, name: str, n: int) -> int:
+        """Where the summed (or placed) input of a node lies; emits what brings it there."""
+        sources = self.wiring.sources[name]
+        if not sources:
+            raise UserError(f"node {name!r} has no input")
+        if any(isinstance(self.nodes[s], Place) for s in sources):
+            return self.read_placed(name, sources, n)
+        for source in sources:
+            if self.width(source) != n:
+                raise UserError(f"edge {source!r} to {name!r}: {self.width(source)} values meet {n}")
+        if len({self.fraction[s] for s in sources}) > 1:
+            raise UserError(f"node {name!r} sums integers of different scale; put a Scale before each")
+        self.fraction[f"{name}:in"] = self.fraction[sources[0]]
+        if len(sources) == 1:
+            return self.output[sources[0]]
+        at = self.signal(n)
+        for i, source in enumerate(sources):
+            self.emit(name, Op.ADD if i else Op.COPY, x=self.output[source], y=at, n_in=n, n_out=n)
+        return at
+
+    def read_placed(self, name: str, sources: list[str], n: int) -> int:
+        at, taken = self.signal(n), np.zeros(n, bool)
+        for source in sources:
+            place = self.nodes[source]
+            if not isinstance(place, Place) or int(place.shape[1]) != n:
+                raise UserError(f"node {name!r} mixes Place with other inputs, or sizes that differ from {n}")
+            low, width = int(place.offset[0]), int(place.shape[0])
+            if taken[low : low + width].any():
+                raise UserError(f"node {name!r}: two Places overlap")
+            taken[low : low + width] = True
+            inner = self.read(source, width)
+            self.emit(name, Op.COPY, x=inner, y=at + low, n_in=width, n_out=width)
+            self.fraction[f"{name}:in"] = self.fraction[f"{source}:in"]
+        if not taken.all():
+            raise UserError(f"node {name!r}: its Places leave {int((~taken).sum())} of {n} inputs open")
+        return at
+
+    def width(self, name: str) -> int:
+        return int(np.prod(np.asarray(self.nodes[name].output_type["output"])))
+
+    def add(self, name: str) -> None:
+        node = self.nodes[name]
+        if isinstance(node, nir.Input | Place):
+            return
+        if isinstance(node, nir.Delay):
+            self.add_delay(name, node)
+        elif isinstance(node, nir.Linear):
+            self.add_linear(name, node)
+        elif isinstance(node, nir.LIF):
+            self.add_lif(name, node)
+        elif isinstance(node, nir.Scale):
+            self.add_scale(name, node)
+        elif isinstance(node, nir.Output):
+            n = int(np.prod(np.asarray(node.output_type["output"])))
+            self.emit(name, Op.OUTPUT, x=self.read(name, n), n_in=n, n_out=n)
+        else:
+            self.add_continuous(name, node)
+
+    def place_output(self, name: str, n: int, fraction: int) -> int:
+        self.output[name], self.fraction[name] = self.signal(n), fraction
+        return self.output[name]
+
+    @property
+    def signal_bits(self) -> int:
+        return fp.FRACTION_BITS if self.integer else 0
+
+    def add_delay(self, name: str, node: nir.Delay) -> None:
+        if not np.allclose(node.delay, DT, rtol=1e-6):
+            raise UserError(f"node {name!r}: delays of {DT} s (one token) are supported, got {np.max(node.delay)}")
+        n = node.delay.size
+        s = self.put("s", np.zeros(n))
+        self.emit(name, Op.DELAY_READ, y=self.place_output(name, n, self.signal_bits), n_in=n, n_out=n, s=s)
+
+    def end_delay(self, name: str) -> None:
+        row = self.table[self.names.index(name)]
+        n, s = row[FIELDS.index("n_in")], row[FIELDS.index("s")]
+        self.emit(name, Op.DELAY_WRITE, x=self.read(name, n), n_in=n, n_out=n, s=s)
+        if self.fraction[f"{name}:in"] != self.signal_bits:
+            raise UserError(f"node {name!r} delays an unscaled matrix output; put a Scale before it")
+
+    def add_linear(self, name: str, node: nir.Linear) -> None:
+        n_out, n_in = node.weight.shape
+        if self.is_embed(name):
+            table = node.weight.T
+            c = self.put("c", fp.to_fixed(table) if self.integer else table)
+            y = self.place_output(name, n_out, self.signal_bits)
+            self.emit(name, Op.EMBED, y=y, n_in=n_in, n_out=n_out, c=c)
+            return
+        x, w = self.read(name, n_in), self.put("w", node.weight.T)
+        source = self.wiring.sources[name][0]
+        if self.wiring.spike_fed(name) and source in self.events:
+            y = self.place_output(name, n_out, 0)
+            self.emit(name, Op.EVENTS, x=x, y=y, n_in=n_in, n_out=n_out, w=w, e=self.events[source])
+        else:
+            y = self.place_output(name, n_out, self.fraction[f"{name}:in"])
+            self.emit(name, Op.DENSE, x=x, y=y, n_in=n_in, n_out=n_out, w=w)
+
+    def add_lif(self, name: str, node: nir.LIF) -> None:
+        n = node.tau.size
+        x = self.read(name, n)
+        rate = DT / np.ravel(node.tau)
+        if not self.integer:
+            c = self.put("c", rate, node.r, node.v_leak, node.v_reset, node.v_threshold)
+        else:
+            if np.any(node.v_reset) or np.any(node.v_leak) or np.any(np.ravel(node.r) != 1):
+                raise UserError(f"node {name!r}: integer LIFs need v_reset = v_leak = 0 and r = 1")
+            c = self.put("c", *self.loihi_lif(name, np.ravel(node.v_threshold), rate))
+        self.events[name] = self.sizes["e"]
+        self.sizes["e"] += n
+        y = self.place_output(name, n, self.signal_bits)
+        self.emit(name, Op.LIF, x=x, y=y, n_in=n, n_out=n, c=c, s=self.put("s", np.zeros(n)), e=self.events[name])
+
+    def loihi_lif(self, name: str, threshold: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Decay and threshold mantissa of Loihi's LIF, whose membrane is tau times NIR's."""
+        decay = np.floor(rate * (1 << fp.DECAY_BITS) + 0.5)
+        mantissa = np.floor(threshold / rate * 2.0 ** self.fraction[f"{name}:in"])
+        if np.any(mantissa < 0):
+            raise UserError(f"node {name!r}: negative thresholds cannot be held")
+        # A threshold beyond the field can only be clipped where no input reaches it without memory.
+        if np.any((mantissa > fp.THRESHOLD_LIMIT) & (decay < 1 << fp.DECAY_BITS)):
+            raise UserError(
+                f"node {name!r}: threshold mantissa {int(mantissa.max())} exceeds {fp.THRESHOLD_LIMIT} (17 bits)"
+            )
+        return decay, np.minimum(mantissa, fp.THRESHOLD_LIMIT)
+
+    def add_scale(self, name: str, node: nir.Scale) -> None:
+        n = node.scale.size
+        x, fraction = self.read(name, n), self.fraction[f"{name}:in"]
+        if np.all(node.scale == 1) and fraction == self.signal_bits:
+            self.output[name], self.fraction[name] = x, fraction  # a named sum: nothing to do
+            return
+        y, shift, factor = self.place_output(name, n, self.signal_bits), 0, np.ravel(node.scale)
+        if self.integer:
+            factor = factor.astype(np.float64) * 2.0 ** (self.signal_bits - fraction)
+            largest = float(np.max(np.abs(factor))) or 1.0
+            shift = max(0, fp.SCALE_BITS - ceil(log2(largest)))
+            factor = np.floor(factor * 2.0**shift + 0.5)
+        self.emit(name, Op.SCALE, x=x, y=y, n_in=n, n_out=n, c=self.put("c", factor), shift=shift)
+
+    def add_continuous(self, name: str, node: nir.NIRNode) -> None:
+        n_in = int(np.prod(np.asarray(node.input_type["input"])))
+        n_out = self.width(name)
+        x = self.read(name, n_in)
+        if self.fraction[f"{name}:in"] != self.signal_bits:
+            raise UserError(f"node {name!r} reads an unscaled matrix output; put a Scale before it")
+        c = s = 0
+        if isinstance(node, LayerNorm):
+            op, c = Op.LAYER_NORM, self.put("c", node.weight, node.bias, node.eps)
+        elif isinstance(node, WKV):
+            start = node.start().astype(np.float64)
+            if self.integer:
+                start[2] = fp.WKV_START
+            constants = (node.decay, node.bonus)
+            c = self.put("c", *(map(fp.to_fixed, constants) if self.integer else constants))
+            op, s = Op.WKV, self.put("s", start)
+        elif isinstance(node, Sigmoid):
+            op = Op.SIGMOID
+        elif isinstance(node, SquaredReLU):
+            op = Op.SQUARED_RELU
+        elif isinstance(node, Multiply):
+            op = Op.MULTIPLY
+        else:
+            raise UserError(f"node {name!r} is a {type(node).__name__}, which the simulator cannot run")
+        y = self.place_output(name, n_out, self.signal_bits)
+        self.emit(name, op, x=x, y=y, n_in=n_in, n_out=n_out, c=c, s=s)
+
+
+def build(graph: nir.NIRGraph) -> Plan:
+    """Plan the execution of a graph with one token Input and one Output.
+
+    Raises UserError naming the node when the graph cannot be run.
+    """
+    wiring = Wiring(graph)
+    inputs = [k for k, n in graph.nodes.items() if isinstance(n, nir.Input)]
+    outputs = [k for k, n in graph.nodes.items() if isinstance(n, nir.Output)]
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise UserError(f"the graph has {len(inputs)} Inputs and {len(outputs)} Outputs; one of each is needed")
+    readers = [k for k, sources in wiring.sources.items() if inputs[0] in sources]
+    if any(not isinstance(graph.nodes[k], nir.Linear) for k in readers):
+        raise UserError(f"node {readers[0]!r} reads the token directly; only a Linear (an embedding table) can")
+    builder = _Builder(wiring)
+    for name in wiring.order:
+        builder.add(name)
+    for name in wiring.order:
+        if isinstance(graph.nodes[name], nir.Delay):
+            builder.end_delay(name)
+    number = np.int64 if builder.integer else np.float32
+    flat = np.concatenate
+    return Plan(
+        names=tuple(builder.names),
+        table=np.array(builder.table, np.int64),
+        weights=flat(builder.weights).astype(np.int8 if builder.integer else np.float32),
+        constants=flat([np.zeros(0), *builder.constants]).astype(np.float64 if builder.integer else np.float32),
+        state=flat([np.zeros(0), *builder.state]).astype(number),
+        n_signals=builder.sizes["x"],
+        n_events=builder.sizes["e"],
+        n_vocab=int(np.prod(np.asarray(graph.nodes[inputs[0]].output_type["output"]))),
+        integer=builder.integer,
+    )
