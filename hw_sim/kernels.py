@@ -37,8 +37,8 @@ def run_float(table, weights, constants, state, signals, events, lengths, tokens
     accumulator = np.zeros(max(table[:, 4]), np.float32)
     for t in range(tokens.size):
         for i in range(table.shape[0]):
-            op, x, y, n_in, n, w, c, s, e = (table[i, 0], table[i, 1], table[i, 2], table[i, 3], table[i, 4],
-                                             table[i, 5], table[i, 6], table[i, 7], table[i, 8])  # fmt: skip
+            op, x, y, n_in, n = table[i, 0], table[i, 1], table[i, 2], table[i, 3], table[i, 4]
+            w, c, s, e = table[i, 5], table[i, 6], table[i, 7], table[i, 8]
             if op == EVENTS:
                 counters[i, 0] += lengths[e]
                 _gather_events(weights, w, n, events, e, lengths[e], accumulator)
@@ -136,8 +136,8 @@ def run_integer(table, weights, constants, state, signals, events, lengths, toke
     wide = np.zeros(max(table[:, 4]), np.int64)
     for t in range(tokens.size):
         for i in range(table.shape[0]):
-            op, x, y, n_in, n, w, c, s, e, shift = (table[i, 0], table[i, 1], table[i, 2], table[i, 3], table[i, 4],
-                                                    table[i, 5], table[i, 6], table[i, 7], table[i, 8], table[i, 9])  # fmt: skip
+            op, x, y, n_in, n = table[i, 0], table[i, 1], table[i, 2], table[i, 3], table[i, 4]
+            w, c, s, e, shift = table[i, 5], table[i, 6], table[i, 7], table[i, 8], table[i, 9]
             if op == EVENTS:
                 counters[i, 0] += lengths[e]
                 _gather_events(weights, w, n, events, e, lengths[e], accumulator)

@@ -7,6 +7,7 @@ import zipfile
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,7 +64,8 @@ class Plan:
 
     def save(self, path: Path) -> None:
         """Write the plan as an uncompressed `.npz` without pickles."""
-        np.savez(path, **{f.name: np.asarray(getattr(self, f.name)) for f in fields(self)})
+        arrays: dict[str, Any] = {f.name: np.asarray(getattr(self, f.name)) for f in fields(self)}
+        np.savez(path, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Plan":

@@ -20,7 +20,9 @@ from spikegpt.errors import UserError
 class _Builder:
     def __init__(self, wiring: Wiring):
         self.wiring, self.nodes = wiring, wiring.graph.nodes
-        kinds = {n.weight.dtype.kind for k, n in self.nodes.items() if isinstance(n, nir.Linear) and not self.is_embed(k)}
+        kinds = {
+            n.weight.dtype.kind for k, n in self.nodes.items() if isinstance(n, nir.Linear) and not self.is_embed(k)
+        }
         if not kinds or not kinds <= {"f", "i"} or len(kinds) > 1:
             raise UserError("a graph needs matrices that are all floating-point or all int8")
         self.integer = kinds == {"i"}

@@ -60,7 +60,7 @@ class PopulationCount:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run gave: logits (T, V) float32, exact counts, and, if asked for, the spikes by population (T, n) uint8."""
+    """What a run gave: logits (T, V) float32, exact counts, and, if asked for, the spikes by population (T, n)."""
 
     logits: np.ndarray
     matrices: tuple[MatrixCount, ...]

@@ -40,7 +40,9 @@ def read(path: str | Path) -> dict:
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
-        raise UserError(f"{path}: refused, it is damaged or holds more than weights (pickled code is never run)") from error
+        raise UserError(
+            f"{path}: refused, it is damaged or holds more than weights (pickled code is never run)"
+        ) from error
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: not a readable checkpoint (truncated or of another kind)") from error
     if not isinstance(record, dict) or record.get("format") != FORMAT:

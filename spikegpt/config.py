@@ -21,7 +21,9 @@ class Config:
     n_embd: int = 256
     variant: str = SPIKE_DRIVEN
     binary_embedding: bool = True  # the released training code binarises the embedding
-    lif_tau: float = 1.0  # membrane time constant in tokens; the published code uses 2, spike-driven models learn best at 1
+    lif_tau: float = (
+        1.0  # membrane time constant in tokens; the published code uses 2, spike-driven models learn best at 1
+    )
     lif_threshold: float = 1.0
     ctx_len: int = 256  # the window it was trained on; the recurrent form has no limit
 

@@ -28,7 +28,9 @@ def fan_out_weights(model: SpikeGPT) -> dict[str, float]:
     """Share of the body's synapses behind every spiking population, by tap name; empty if no matrix reads spikes."""
     matrices = {name: m.weight.numel() for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
     body = sum(n for name, n in matrices.items() if name != "head")
-    named = {f"block{k.split('.')[1]}_{'_'.join(k.split('.')[2:])}_lif": n / body for k, n in matrices.items() if "." in k}
+    named = {
+        f"block{k.split('.')[1]}_{'_'.join(k.split('.')[2:])}_lif": n / body for k, n in matrices.items() if "." in k
+    }
     return named if model.config.variant == "spike-driven" else {}
 
 

@@ -14,7 +14,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         write(beside)
-        os.replace(beside, path)
+        beside.replace(path)
     finally:
         with suppress(FileNotFoundError):
             beside.unlink()
@@ -31,8 +31,8 @@ def directory(path: Path) -> Iterator[Path]:
         yield beside
         old = path.with_name(f".{path.name}.{os.getpid()}.old")
         if path.exists():
-            os.replace(path, old)
-        os.replace(beside, path)
+            path.replace(old)
+        beside.replace(path)
         shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -11,6 +11,8 @@ Variants (Config.variant), with mix(m, h)_t = m * h_t + (1 - m) * h_{t-1}:
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +64,7 @@ class Mixer(nn.Module):
         self.lif_in = Lif(cfg, *(f"{prefix}_{i}_lif" for i in inputs)) if cfg.variant == SPIKE_DRIVEN else NoLif()
         self.lif_after = Lif(cfg, f"{prefix}_lif") if cfg.variant == CANONICAL else NoLif()
 
-    def mixed(self, h: Tensor, mixes: list[Tensor], state: State, new: State, taps: Taps | None) -> Tensor:
+    def mixed(self, h: Tensor, mixes: Sequence[Tensor], state: State, new: State, taps: Taps | None) -> Tensor:
         """h (B, T, d) -> what the matrices read, (N, B, T, d)."""
         key = f"{self.prefix}_shift"
         last = state[key] if key in state else torch.zeros_like(h[:, 0])
@@ -171,7 +173,8 @@ class SpikeGPT(nn.Module):
 
         `taps`, if given, is filled with the spikes (B, T, C) of every population.
         """
-        x, new = self.embed(tokens), {}
+        x = self.embed(tokens)
+        new: State = {}
         for block in self.blocks:
             x = block(x, state or {}, new, taps)
         return self.head(self.ln_out(x)).float(), new
@@ -182,7 +185,7 @@ class SpikeGPT(nn.Module):
             bad = tokens[(tokens < 0) | (tokens >= self.config.vocab_size)][0]
             raise UserError(f"token {int(bad)} is out of range: the vocabulary holds 0 to {self.config.vocab_size - 1}")
         e = self.emb(tokens)
-        return self.blocks[0].ln0(ATanSpike.apply(e) if self.config.binary_embedding else e)
+        return cast(Any, self.blocks[0]).ln0(ATanSpike.apply(e) if self.config.binary_embedding else e)
 
     @torch.no_grad()
     def embedding_table(self) -> Tensor:
@@ -208,7 +211,7 @@ def initialise(model: SpikeGPT) -> None:
     lift = 1 / math.sqrt(INITIAL_RATE) if model.config.variant == SPIKE_DRIVEN else 1.0
     nn.init.orthogonal_(model.emb.weight, gain=1e-4 * math.sqrt(max(model.emb.weight.shape)))
     nn.init.orthogonal_(model.head.weight, gain=0.5)
-    for block in model.blocks:
+    for block in cast(Any, model.blocks):
         for zero in (block.att.key, block.att.receptance, block.att.output, block.ffn.value, block.ffn.receptance):
             nn.init.zeros_(zero.weight)
         nn.init.orthogonal_(block.att.value.weight, gain=lift)

@@ -23,7 +23,7 @@ from spikegpt.corpus import Corpus
 from spikegpt.errors import UserError
 from spikegpt.evaluate import Evaluation, evaluate, fan_out_weights
 from spikegpt.files import write_atomically
-from spikegpt.model import SpikeGPT, State
+from spikegpt.model import SpikeGPT, State, Taps
 
 ROUND = 32  # windows before streams restart; checkpoints fall on round edges, where no state is carried
 LOG_EVERY = 50
@@ -126,13 +126,13 @@ def train(
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(cfg, step)
         batch = window(text, cfg, step)
-        taps: dict | None = {} if weights else None
+        taps: Taps = {}
         with torch.autocast("cpu", torch.bfloat16, enabled=cfg.bf16):
-            logits, state = model.run(batch[:, :-1], state, taps)
+            logits, state = model.run(batch[:, :-1], state, taps if weights else None)
         loss = functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
         losses.append(loss.item())
         if weights:
-            density = sum(share * taps[name].mean() for name, share in weights.items())
+            density = torch.stack([share * taps[name].mean() for name, share in weights.items()]).sum()
             densities.append(density.item())
             if cfg.density is not None:
                 loss = loss + cfg.density_weight * functional.relu(density - cfg.density)
@@ -143,7 +143,7 @@ def train(
         tokens_since += batch[:, 1:].numel()
         if (step + 1) % LOG_EVERY == 0 or step + 1 == cfg.steps:
             now = time.perf_counter()
-            row = {
+            row: dict[str, float | str] = {
                 "step": step + 1,
                 "tokens": (step + 1) * cfg.batch * cfg.ctx,
                 "train_bits_per_byte": float(np.mean(losses)) / math.log(2),
@@ -152,7 +152,7 @@ def train(
                 "tokens_per_s": tokens_since / (now - since),
                 "valid_bits_per_byte": "",
             }
-            if not math.isfinite(row["train_bits_per_byte"]):
+            if not math.isfinite(losses[-1]):
                 raise UserError(f"the loss became {losses[-1]} at step {step + 1}: lower --lr (now {cfg.lr})")
             if (step + 1) % cfg.eval_every < LOG_EVERY and step + 1 < cfg.steps:
                 row["valid_bits_per_byte"] = evaluate(model, valid[: cfg.eval_tokens]).bits_per_byte

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import importlib
 import sys
+from functools import partial
 from typing import Any
 
 
@@ -22,10 +23,9 @@ def import_lava() -> None:
     def patched(cls: Any = None, /, **options: Any) -> Any:
         if cls is None:
             return lambda late: patched(late, **options)
-        for field_name in cls.__dict__.get("__annotations__", {}):
-            default = cls.__dict__.get(field_name)
+        for field_name, default in list(vars(cls).items()):
             if dataclasses.is_dataclass(default) and not isinstance(default, type):
-                factory = dataclasses.field(default_factory=lambda d=default: copy.copy(d))
+                factory = dataclasses.field(default_factory=partial(copy.copy, default))
                 setattr(cls, field_name, factory)
         return original(cls, **options)
 

@@ -33,7 +33,12 @@ def cut(plan: Plan) -> tuple[Stage, ...]:
     none = np.zeros(0, np.int64)
     labels = ["embedding", *(f"block{b - 1}" for b in blocks[1:]), "head"]
     return tuple(
-        Stage(labels[k], np.flatnonzero(places == k), crossing[k - 1] if k else none, crossing[k] if k < len(blocks) else none)
+        Stage(
+            labels[k],
+            np.flatnonzero(places == k),
+            crossing[k - 1] if k else none,
+            crossing[k] if k < len(blocks) else none,
+        )
         for k in range(len(blocks) + 1)
     )
 

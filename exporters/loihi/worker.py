@@ -6,6 +6,7 @@ ending, so `stop` is called only after success, and the parent kills whatever is
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def main(folder: Path) -> int:
 
     plan, tokens = Plan.load(folder / "plan.npz"), np.load(folder / "tokens.npy")
     stages = cut(plan)
-    processes = []
+    processes: list[Any] = []
     for k, stage in enumerate(stages):
         kind = FirstStage if k == 0 else LastStage if k == len(stages) - 1 else MiddleStage
         process = kind(

@@ -6,9 +6,9 @@ import h5py
 import nir
 import numpy as np
 
-from spikegpt.files import write_atomically
 from exporters.nir.extensions import EXTENSIONS
 from spikegpt.errors import UserError
+from spikegpt.files import write_atomically
 
 STANDARD = (nir.Input, nir.Output, nir.Linear, nir.Affine, nir.Scale, nir.Delay, nir.LIF)
 SUPPORTED = {cls.__name__ for cls in STANDARD + EXTENSIONS}

@@ -56,9 +56,7 @@ def export(model: Any) -> nir.NIRGraph:
     graph.add("head", nir.Linear(_array(model.head.weight)), h)
     graph.add("logits", nir.Output({"output": np.array([cfg.vocab_size])}), "head")
     provenance = {f"source_{k}": v for k, v in getattr(model, "provenance", {}).items()}
-    return nir.NIRGraph(
-        graph.nodes, graph.edges, metadata={"variant": cfg.variant, "tokenizer": "bytes", **provenance}
-    )
+    return nir.NIRGraph(graph.nodes, graph.edges, metadata={"variant": cfg.variant, "tokenizer": "bytes", **provenance})
 
 
 def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:

@@ -56,7 +56,8 @@ class _LIF(torch.autograd.Function):
         number = x.numpy().dtype.type
         v, spikes, u = v.clone(memory_format=torch.contiguous_format), torch.empty_like(x), torch.empty_like(x)
         ctx.constants = number(1.0 / tau), number(threshold), number(SLOPE), number(ATAN_ALPHA / 2)
-        _forward(x.numpy(), v.numpy(), *ctx.constants[:2], spikes.numpy(), u.numpy())
+        inv_tau, theta = ctx.constants[:2]
+        _forward(x.numpy(), v.numpy(), inv_tau, theta, spikes.numpy(), u.numpy())
         ctx.save_for_backward(u)
         ctx.mark_non_differentiable(v)
         return spikes, v
@@ -65,7 +66,9 @@ class _LIF(torch.autograd.Function):
     def backward(ctx, grad_s: Tensor, _):
         (u,) = ctx.saved_tensors
         grad_x, grad_v = torch.empty_like(u), u.new_zeros(u.shape[0], u.shape[2])
-        _backward(grad_s.contiguous().numpy(), u.numpy(), *ctx.constants, grad_x.numpy(), grad_v.numpy())
+        inv_tau, theta, slope, height = ctx.constants
+        grads = grad_s.contiguous().numpy(), u.numpy()
+        _backward(*grads, inv_tau, theta, slope, height, grad_x.numpy(), grad_v.numpy())
         return grad_x, None, None, None
 
 

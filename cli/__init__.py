@@ -1,0 +1,1 @@
+"""The `spikegpt` command: parse, call one library function, print."""

@@ -1,0 +1,33 @@
+"""Entry point of the `spikegpt` command: subcommands, and one place where a user's mistake becomes one clear line."""
+
+import sys
+
+import click
+
+from cli.deploy import energy_report, export, simulate
+from cli.train import evaluate, generate, train
+from spikegpt import UserError, __version__
+
+BAD_INPUT = 2
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="spikegpt")
+def cli() -> None:
+    """Train a spiking language model, lower it to neuromorphic hardware and measure what it saves.
+
+    Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report
+    """
+
+
+for command in (train, evaluate, generate, export, simulate, energy_report):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; a UserError ends it with one line on standard error and exit code 2."""
+    try:
+        cli()
+    except UserError as error:
+        click.echo(f"spikegpt: {error}", err=True)
+        sys.exit(BAD_INPUT)

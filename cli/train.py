@@ -1,0 +1,116 @@
+"""`spikegpt train`, `eval` and `generate`: the torch side of the command line."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS, Config
+
+
+@click.command()
+@click.option("--variant", type=click.Choice(VARIANTS), default=SPIKE_DRIVEN, show_default=True)
+@click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
+@click.option("--layers", default=4, show_default=True)
+@click.option("--width", default=256, show_default=True)
+@click.option("--steps", default=2000, show_default=True)
+@click.option("--batch", default=8, show_default=True)
+@click.option("--ctx", default=256, show_default=True, help="Tokens a window.")
+@click.option("--lr", default=5e-3, show_default=True, help="Peak learning rate.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--density", type=float, help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
+@click.option("--bf16/--no-bf16", default=False, help="Matrix products in bfloat16.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+def train(variant: str, data: str | None, out: Path, layers: int, width: int, steps: int, batch: int, ctx: int,
+          lr: float, seed: int, density: float | None, bf16: bool, resume: bool) -> None:  # fmt: skip
+    """Train a byte-level model on a text; leaves model.pt, log.csv and run.json.
+
+    Example: spikegpt train --variant spike-driven --steps 8000 --lr 6e-3 --density 0.05 --bf16 --out runs/kjv
+    """
+    from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from spikegpt.corpus import load_corpus
+    from spikegpt.train import TrainConfig
+    from spikegpt.train import train as run
+
+    tau = 2.0 if variant == CANONICAL else 1.0
+    config = Config(n_layer=layers, n_embd=width, variant=variant, lif_tau=tau, ctx_len=ctx)
+    settings = TrainConfig(steps=steps, batch=batch, ctx=ctx, lr=lr, seed=seed, bf16=bf16, density=density)
+    columns = (
+        *Progress.get_default_columns()[:2],
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task("training", total=steps, note="")
+
+        def report(row: dict) -> None:
+            density_note = f", density {row['density']:.3f}" if row["density"] != "" else ""
+            note = f"{row['train_bits_per_byte']:.3f} bits per byte{density_note}, {row['tokens_per_s']:,.0f} tokens/s"
+            bar.update(task, completed=row["step"], note=note)
+
+        _, score = run(config, load_corpus(data), settings, out, resume=resume, report=report)
+    click.echo(
+        f"{score.bits_per_byte:.4f} bits per byte on {score.predicted:,} bytes of validation text; {out / 'model.pt'}"
+    )
+
+
+@click.command("eval")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
+@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="test", show_default=True)
+@click.option("--tokens", type=click.IntRange(2), help="Only the first N tokens of the part.")
+@click.option("--streams", type=click.IntRange(1), default=8, show_default=True, help="Runs the text is cut into.")
+@click.option("--json", "as_json", is_flag=True)
+def evaluate(checkpoint: Path, data: str | None, split: str, tokens: int | None, streams: int, as_json: bool) -> None:
+    """Bits per byte of a checkpoint on a text, and the firing rates of its populations.
+
+    Example: spikegpt eval models/kjv-spike-driven.pt --split test
+    """
+    from rich.progress import Progress
+
+    import spikegpt
+    from cli.inputs import load_text
+    from spikegpt.evaluate import evaluate as run
+
+    model = spikegpt.load(checkpoint)
+    corpus, part = load_text(data, split, tokens)
+    with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as bar:
+        task = bar.add_task("evaluating", total=len(part))
+        score = run(model, part, streams, lambda n: bar.advance(task, n))
+    if as_json:
+        click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256, "split": split}))
+        return
+    click.echo(f"{score.bits_per_byte:.4f} bits per byte over {score.predicted:,} bytes of {corpus.name}, {split} part")
+    if score.density is not None:
+        click.echo(f"{score.density:.4f} of the body's synapses active a token")
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--prompt", default="In the beginning", show_default=True)
+@click.option("--tokens", type=click.IntRange(1), default=200, show_default=True)
+@click.option(
+    "--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0: always the likeliest."
+)
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def generate(checkpoint: Path, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
+    """Continue a prompt, byte by byte, with the recurrent form.
+
+    Example: spikegpt generate models/kjv-spike-driven.pt --prompt "And God said"
+    """
+    import spikegpt
+    from spikegpt.generate import generate as run
+
+    model = spikegpt.load(checkpoint)
+    stdout = click.get_binary_stream("stdout")
+    stdout.write(prompt.encode())
+    for token in run(model, prompt.encode(), tokens, temperature, top_p, seed):
+        stdout.write(bytes([token]))
+        stdout.flush()
+    stdout.write(b"\n")

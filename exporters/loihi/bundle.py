@@ -1,0 +1,42 @@
+"""What a Loihi user gets: the int8 graph, the integer plan, and Lava processes that run without this project."""
+
+from importlib import resources
+from pathlib import Path
+
+import nir
+
+from exporters.loihi import limits
+from exporters.loihi.quantize import quantize
+from exporters.nir import write
+from hw_sim.planner import build
+
+# The files that the Lava processes need, as they are; lava-nc and numpy are all that these import.
+RUNTIME = {
+    "exporters.loihi": ("compat.py", "stages.py", "worker.py"),
+    "exporters.loihi.processes": ("__init__.py", "process.py", "models.py"),
+    "hw_sim": ("plan.py", "interpreter.py", "fixed_point.py"),
+}
+STANDARD = "embedding and head stay off the chip; every matrix that reads spikes is a Dense, every neuron a LIF"
+CUSTOM = "LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode) on silicon"
+
+
+def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
+    """Quantise `graph` and fill `folder`; returns what the manifest says of it. Raises UserError on a broken limit."""
+    quantized = quantize(graph)
+    plan = build(quantized)
+    numbers = limits.check_numbers(plan)
+    write(graph, folder / "model.nir")
+    write(quantized, folder / "model-int8.nir")
+    plan.save(folder / "plan.npz")
+    for package, files in RUNTIME.items():
+        target = folder / "lava_runtime" / Path(*package.split("."))
+        target.mkdir(parents=True)
+        for name in files:
+            (target / name).write_text(resources.files(package).joinpath(name).read_text())
+    (folder / "run.py").write_text(resources.files("exporters.loihi").joinpath("run.py").read_text())
+    return {
+        "numbers": numbers,
+        "footprint": [limits.footprint(plan, limits.load_chip(name)) for name in limits.CHIPS],
+        "standard_processes": STANDARD,
+        "custom_processes": CUSTOM,
+    }

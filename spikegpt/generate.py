@@ -1,0 +1,40 @@
+"""Sampling from the recurrent form: constant memory and work per token."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from spikegpt.errors import UserError
+from spikegpt.model import SpikeGPT
+
+
+@torch.no_grad()
+def generate(
+    model: SpikeGPT, prompt: bytes, count: int, temperature: float = 0.8, top_p: float = 0.95, seed: int = 0
+) -> Iterator[int]:
+    """Yield `count` tokens after `prompt`, sampled from the smallest set of probability `top_p` (Holtzman et al. 2019).
+
+    Temperature 0 always takes the likeliest token. Raises UserError on an empty prompt.
+    """
+    if not prompt:
+        raise UserError("the prompt is empty; at least one byte is needed")
+    rng = np.random.default_rng(seed)
+    logits, state = model.run(torch.tensor([list(prompt)]))  # the parallel form reads the prompt
+    last = logits[0, -1]
+    for _ in range(count):
+        token = sample(last.double().numpy(), temperature, top_p, rng)
+        yield token
+        logits, state = model.step(torch.tensor([token]), state)
+        last = logits[0]
+
+
+def sample(logits: np.ndarray, temperature: float, top_p: float, rng: np.random.Generator) -> int:
+    """Draw one token from logits (V,)."""
+    if temperature == 0:
+        return int(logits.argmax())
+    p = np.exp((logits - logits.max()) / temperature)
+    p /= p.sum()
+    order = np.argsort(-p, kind="stable")
+    keep = order[: int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1]
+    return int(rng.choice(keep, p=p[keep] / p[keep].sum()))
