@@ -39,6 +39,7 @@ def train(variant: str, data: str | None, out: Path, layers: int, width: int, st
     tau = 2.0 if variant == CANONICAL else 1.0
     config = Config(n_layer=layers, n_embd=width, variant=variant, lif_tau=tau, ctx_len=ctx)
     settings = TrainConfig(steps=steps, batch=batch, ctx=ctx, lr=lr, seed=seed, bf16=bf16, density=density)
+    corpus = load_corpus(data)
     columns = (
         *Progress.get_default_columns()[:2],
         MofNCompleteColumn(),
@@ -53,7 +54,7 @@ def train(variant: str, data: str | None, out: Path, layers: int, width: int, st
             note = f"{row['train_bits_per_byte']:.3f} bits per byte{density_note}, {row['tokens_per_s']:,.0f} tokens/s"
             bar.update(task, completed=row["step"], note=note)
 
-        _, score = run(config, load_corpus(data), settings, out, resume=resume, report=report)
+        _, score = run(config, corpus, settings, out, resume=resume, report=report)
     click.echo(
         f"{score.bits_per_byte:.4f} bits per byte on {score.predicted:,} bytes of validation text; {out / 'model.pt'}"
     )
@@ -105,12 +106,12 @@ def generate(checkpoint: Path, prompt: str, tokens: int, temperature: float, top
     Example: spikegpt generate models/kjv-spike-driven.pt --prompt "And God said"
     """
     import spikegpt
-    from spikegpt.generate import generate as run
+    from spikegpt.generate import generate as continue_prompt
 
     model = spikegpt.load(checkpoint)
-    stdout = click.get_binary_stream("stdout")
+    stdout = sys.stdout.buffer
     stdout.write(prompt.encode())
-    for token in run(model, prompt.encode(), tokens, temperature, top_p, seed):
+    for token in continue_prompt(model, prompt.encode(), tokens, temperature, top_p, seed):
         stdout.write(bytes([token]))
         stdout.flush()
     stdout.write(b"\n")

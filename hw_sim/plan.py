@@ -73,7 +73,7 @@ class Plan:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 values = {f.name: stored[f.name] for f in fields(cls)}
-        except (OSError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a stored plan") from error
         values["names"] = tuple(values["names"].tolist())
         for name in ("n_signals", "n_events", "n_vocab"):

@@ -20,6 +20,7 @@ from torch.nn import functional
 from spikegpt import checkpoint
 from spikegpt.config import Config
 from spikegpt.corpus import Corpus
+from spikegpt.curve import plot_curve
 from spikegpt.errors import UserError
 from spikegpt.evaluate import Evaluation, evaluate, fan_out_weights
 from spikegpt.files import write_atomically
@@ -83,7 +84,7 @@ def train(
     resume: bool = False,
     report: Callable[[dict], None] = lambda row: None,
 ) -> tuple[SpikeGPT, Evaluation]:
-    """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv` and `run.json` in `out`.
+    """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv`, `curve.svg` and `run.json`.
 
     Returns the model as stored (matrices rounded to float16) and its score on the validation part.
     Raises UserError when the text is shorter than a window or `out` holds a run that is not to be resumed.
@@ -161,6 +162,7 @@ def train(
             write_log(out / "log.csv", rows)
             since, tokens_since, losses, densities = time.perf_counter(), 0, [], []
     checkpoint.save(model, out / "model.pt", provenance=provenance, half=True)
+    write_atomically(out / "curve.svg", lambda beside: plot_curve(rows, beside))
     model = checkpoint.load(out / "model.pt")
     score = evaluate(model, valid)
     summary = {

@@ -37,11 +37,8 @@ def main(folder: Path) -> int:
         processes.append(process)
     try:
         processes[0].run(condition=RunSteps(num_steps=len(tokens)), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-    except Exception:
-        runtime = getattr(processes[0], "runtime", None)
-        actors = runtime._messaging_infrastructure.actors if runtime else []
-        reasons = [repr(a.exception) for a in actors if getattr(a, "exception", None)]
-        print("LAVA-ERROR", "; ".join(reasons) or "a process failed without a text", flush=True)
+    except Exception as error:  # the process at fault has printed its own line before
+        print("LAVA-ERROR", str(error) or "a process failed without a text", flush=True)
         raise
     processes[0].stop()
     (folder / "done").touch()

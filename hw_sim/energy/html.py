@@ -121,7 +121,7 @@ def count_table(report: dict) -> str:
             *(f"{r[k]:,.0f}" for k in ("dense", "effective_macs", "effective_acs")),
             f"{sum(r['elementwise'].values()):,.0f}",
             f"{r['neuron_updates']:,.0f}",
-            f"{r['spikes']:,.0f}",
+            "unknown" if r["spikes"] is None else f"{r['spikes']:,.0f}",
         ]
         for r in report["rows"]
     ]

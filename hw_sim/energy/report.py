@@ -85,7 +85,7 @@ def row_of(w: Work, bpb: float | None, batch: int, only: str | None, shipped: di
         "elementwise": {k: v / w.tokens for k, v in w.elementwise.items()},
         "neuron_updates": w.neurons / w.tokens,
         "neurons_active": w.active / w.tokens,
-        "spikes": w.spikes / w.tokens,
+        "spikes": w.spikes / w.tokens if w.measured or not w.neurons else None,
         "energy_j": energy,
         "energy_terms_j": terms,
         "unpriced": unpriced,

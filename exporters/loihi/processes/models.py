@@ -28,7 +28,17 @@ class StageModel(PyLoihiProcessModel):
         self.logits: list[np.ndarray] = []
 
     def advance(self, received):
-        """Run the rows for the token of this time step; returns the signals to hand on, int32."""
+        """Run the rows for the token of this time step; returns the signals to hand on, int32.
+
+        An error is printed for the supervisor before it is raised: Lava's run() may hang without ever passing it on.
+        """
+        try:
+            return self.execute(received)
+        except Exception as error:
+            print(f"LAVA-ERROR process {self.proc_params['label']}: {error}", flush=True)
+            raise
+
+    def execute(self, received):
         params, tokens = self.proc_params, self.proc_params["tokens"]
         if received is not None:
             self.interpreter.signals[params["receive"]] = received
@@ -40,7 +50,7 @@ class StageModel(PyLoihiProcessModel):
             np.savez(params["results"], spikes=np.array(self.raster), logits=np.array(self.logits))
         carried = self.interpreter.signals[params["carry"]]
         if carried.size and np.abs(carried).max() >= SIGNAL_LIMIT:
-            raise OverflowError(f"{params['label']}: a signal of {np.abs(carried).max()} does not fit 32 bits")
+            raise OverflowError(f"a signal of {np.abs(carried).max()} does not fit 32 bits")
         return carried.astype(np.int32)
 
 

@@ -1,0 +1,168 @@
+"""The command line: the whole path on a tiny model, and a user's mistakes."""
+
+import json
+import pickle
+import sys
+
+import numpy as np
+import pytest
+
+import spikegpt
+from cli.main import main
+from exporters import nir as exporter
+from spikegpt import Config, SpikeGPT
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Call the command line in this process; returns (exit code, standard output, standard error)."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["spikegpt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "tiny.pt"
+    spikegpt.save(SpikeGPT(Config(256, 1, 16)), path)
+    return path
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"In the beginning God created the heaven and the earth. " * 40)
+    return path
+
+
+def test_help_and_version(run):
+    assert run("--version")[1].strip() == f"spikegpt, version {spikegpt.__version__}"
+    for command in ("train", "eval", "generate", "export", "simulate", "energy-report"):
+        code, out, _ = run(command, "--help")
+        assert code == 0
+        assert "Example:" in out
+
+
+def test_simulate_verifies_against_pytorch(run, checkpoint, text):
+    code, out, _ = run("simulate", checkpoint, "--data", text, "--tokens", 60, "--verify", checkpoint, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["verify"]["spike_agreement"] == 1
+    assert facts["verify"]["max_logit_difference"] < 1e-4
+    assert facts["tokens"] == 60
+
+
+def test_nir_export_then_simulation_of_the_file_gives_the_same_numbers(run, checkpoint, text, tmp_path):
+    code, out, _ = run("export", checkpoint, "--target", "nir", "--out", tmp_path / "n")
+    assert code == 0
+    assert "model.nir" in out
+    manifest = json.loads((tmp_path / "n" / "manifest.json").read_text())
+    assert len(manifest["files"]["model.nir"]) == 64
+    results = [
+        json.loads(run("simulate", source, "--data", text, "--tokens", 50, "--json")[1])
+        for source in (checkpoint, tmp_path / "n" / "model.nir")
+    ]
+    for facts in results:
+        del facts["tokens_per_s"]
+    assert results[0] == results[1]
+
+
+def test_loihi_export_is_deterministic_and_replaces_an_older_one(run, checkpoint, tmp_path):
+    for _ in range(2):
+        code, out, _ = run("export", checkpoint, "--target", "loihi", "--out", tmp_path / "l")
+        assert code == 0
+    first = {f.name: f.read_bytes() for f in (tmp_path / "l").rglob("*") if f.is_file()}
+    run("export", checkpoint, "--target", "loihi", "--out", tmp_path / "m")
+    assert first == {f.name: f.read_bytes() for f in (tmp_path / "m").rglob("*") if f.is_file()}
+    assert {"model-int8.nir", "plan.npz", "run.py", "manifest.json"} <= set(first)
+    assert "Loihi 2: at least 1 cores" in out
+
+
+def test_energy_report_writes_page_and_json(run, checkpoint, text, tmp_path):
+    code, out, _ = run("energy-report", checkpoint, "--data", text, "--tokens", 80, "--out", tmp_path / "r", "--json")
+    assert code == 0
+    assert json.loads(out) == json.loads((tmp_path / "r" / "report.json").read_text())
+    assert "<svg" in (tmp_path / "r" / "report.html").read_text()
+    code, out, _ = run("energy-report", checkpoint, "--data", text, "--tokens", 80)
+    assert "45nm-compute-fp32" in out
+
+
+def test_eval_and_generate(run, checkpoint, text):
+    code, out, _ = run("eval", checkpoint, "--data", text, "--split", "train", "--streams", 2, "--json")
+    assert code == 0
+    assert 7.5 < json.loads(out)["bits_per_byte"] < 8.5
+    first = run("generate", checkpoint, "--prompt", "God", "--tokens", 5, "--seed", 1)
+    assert first == run("generate", checkpoint, "--prompt", "God", "--tokens", 5, "--seed", 1)
+    assert first[1].startswith("God")
+
+
+def test_train_from_the_command_line(run, text, tmp_path):
+    arguments = ["--data", text, "--layers", 1, "--width", 16, "--steps", 4, "--batch", 2, "--ctx", 16]
+    code, out, _ = run("train", *arguments, "--out", tmp_path / "run")
+    assert code == 0
+    assert "bits per byte" in out
+    assert {"model.pt", "run.json", "log.csv"} <= {f.name for f in (tmp_path / "run").iterdir()}
+
+
+def bad_inputs(folder, checkpoint):
+    (folder / "cut.pt").write_bytes(checkpoint.read_bytes()[:500])
+    (folder / "code.pt").write_bytes(pickle.dumps(print))
+    (folder / "empty.txt").write_bytes(b"")
+    (folder / "junk.nir").write_bytes(b"junk")
+    import nir
+
+    nir.write(folder / "other.nir", nir.NIRGraph.from_list(nir.Affine(np.eye(2), np.zeros(2))), compression=None)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "simulate missing.pt", "simulate cut.pt", "simulate code.pt", "simulate junk.nir", "simulate other.nir",
+        "simulate tiny.pt --data empty.txt", "simulate tiny.pt --data missing.txt", "simulate tiny.pt --tokens 1",
+        "eval missing.pt", "generate tiny.pt --prompt=", "energy-report other.nir", "energy-report cut.pt --out r",
+        "export tiny.pt --target abacus --out x", "export cut.pt --target loihi --out x", "export tiny.pt --target nir",
+        "train --out x --data empty.txt", "train --out x --lr 5", "train --out x --steps 0", "unknown",
+    ],
+)  # fmt: skip
+def test_mistakes_give_one_clear_line_exit_code_2_and_no_output(command, run, checkpoint, tmp_path, monkeypatch):
+    bad_inputs(tmp_path, checkpoint)
+    monkeypatch.chdir(tmp_path)
+    before = sorted(f.name for f in tmp_path.iterdir())
+    code, out, err = run(*command.split())
+    assert code == 2
+    assert "Traceback" not in err
+    assert err.strip()
+    if not err.startswith("Usage"):
+        assert len(err.strip().splitlines()) == 1
+    assert out == ""
+    assert sorted(f.name for f in tmp_path.iterdir()) == before
+
+
+def test_a_token_outside_the_vocabulary_is_named(run, tmp_path, text):
+    spikegpt.save(SpikeGPT(Config(40, 1, 16)), tmp_path / "small.pt")
+    code, _, err = run("simulate", tmp_path / "small.pt", "--data", text)
+    assert code == 2
+    assert "out of range: the vocabulary holds 0 to 39" in err
+
+
+def test_an_export_does_not_replace_a_folder_of_something_else(run, checkpoint, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    code, _, err = run("export", checkpoint, "--target", "nir", "--out", tmp_path / "mine")
+    assert code == 2
+    assert "not an export" in err
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+def test_int8_graph_is_not_reported_as_float(run, checkpoint, tmp_path):
+    run("export", checkpoint, "--target", "loihi", "--out", tmp_path / "l")
+    code, _, err = run("energy-report", tmp_path / "l" / "model-int8.nir")
+    assert code == 2
+    assert "int8" in err
+    assert exporter.read(tmp_path / "l" / "model-int8.nir").nodes["block0_att_key"].weight.dtype == np.int8

@@ -1,0 +1,131 @@
+"""The fused kernels against the PyTorch loops that specify them, forward and backward, in float64."""
+
+import numpy as np
+import pytest
+import snntorch
+import torch
+
+from spikegpt.kernels import WKV_START, lif, token_shift, wkv
+from spikegpt.kernels.fastmath import exp_nonpositive
+from spikegpt.kernels.reference import lif_loop, token_shift_loop, wkv_loop
+
+SHAPES = [(1, 1, 1), (3, 7, 70), (2, 5, 129)]
+D = torch.float64
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def wkv_inputs(shape, started: bool):
+    b, _, c = shape
+    w, u = -3 * torch.rand(c, dtype=D), torch.randn(c, dtype=D)
+    k, v = 3 * torch.randn(shape, dtype=D), torch.randn(shape, dtype=D)
+    state = torch.zeros(3, b, c, dtype=D)
+    state[2] = WKV_START
+    if started:
+        _, state = wkv_loop(w, u, torch.randn(shape, dtype=D), torch.randn(shape, dtype=D), state)
+    return [t.requires_grad_() for t in (w, u, k, v)], state
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("started", [False, True])
+def test_wkv_and_its_gradients_equal_the_loop(shape, started):
+    inputs, state = wkv_inputs(shape, started)
+    y, new = wkv(*inputs, state)
+    expected, expected_new = wkv_loop(*inputs, state)
+    torch.testing.assert_close(y, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(new, expected_new, rtol=1e-12, atol=1e-12)
+    grad = torch.randn_like(y)
+    specified = torch.autograd.grad(expected, inputs, grad, allow_unused=True)  # one token does not depend on w
+    for ours, theirs, x in zip(torch.autograd.grad(y, inputs, grad), specified, inputs, strict=True):
+        theirs = torch.zeros_like(x) if theirs is None else theirs
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_wkv_passes_gradcheck():
+    inputs, state = wkv_inputs((2, 4, 3), started=True)
+    assert torch.autograd.gradcheck(lambda *i: wkv(*i, state)[0], inputs)
+
+
+@pytest.mark.parametrize("key", [-300.0, 300.0])
+def test_wkv_stays_finite_where_a_plain_exponential_would_not(key):
+    (w, u, k, v), state = wkv_inputs((1, 6, 4), started=False)
+    y, _ = wkv(w.float(), u.float(), (k + key).float(), v.float(), state.float())
+    expected, _ = wkv_loop(w, u, k + key, v, state)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("tau", [1.0, 2.0, 3.0])
+def test_lif_and_its_gradient_equal_the_loop(shape, tau):
+    x = (2 * torch.randn(shape, dtype=D)).requires_grad_()
+    v = torch.rand(shape[0], shape[2], dtype=D)
+    spikes, membrane = lif(x, v, tau, 1.0)
+    expected, expected_membrane = lif_loop(x, v, tau, 1.0)
+    assert torch.equal(spikes, expected)
+    torch.testing.assert_close(membrane, expected_membrane, rtol=0, atol=1e-15)
+    grad = torch.randn(shape, dtype=D)
+    ours, theirs = torch.autograd.grad(spikes, x, grad)[0], torch.autograd.grad(expected, x, grad)[0]
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_lif_by_hand():
+    """tau = 2, threshold 1: 1.5 -> 0.75; 1.5 -> 1.125, spike, reset; 2.0 -> exactly 1.0 spikes too."""
+    spikes, v = lif(torch.tensor([[[1.5], [1.5], [2.0], [0.5]]]), torch.zeros(1, 1), 2.0, 1.0)
+    assert spikes.flatten().tolist() == [0, 1, 1, 0]
+    assert v.item() == 0.25
+
+
+def test_lif_equals_snntorch_leaky_with_reset_to_zero_and_differs_with_its_default():
+    """snntorch fires at v > threshold and adds its input unscaled, hence x / 2 and a threshold one step lower."""
+    x = (2 * torch.randn(64, 128)).requires_grad_()
+    below = float(np.nextafter(np.float32(1), np.float32(0)))
+
+    def leaky(**options):
+        surrogate = snntorch.surrogate.atan(alpha=2.0)
+        cell = snntorch.Leaky(beta=0.5, threshold=below, spike_grad=surrogate, reset_delay=False, **options)
+        v, spikes = torch.zeros(128), []
+        for current in (x / 2).unbind(0):
+            s, v = cell(current, v)
+            spikes.append(s)
+        return torch.stack(spikes)
+
+    ours, _ = lif(x[None], torch.zeros(1, 128), 2.0, 1.0)
+    theirs = leaky(reset_mechanism="zero")
+    assert torch.equal(ours[0], theirs)
+    grad = torch.randn_like(theirs)
+    torch.testing.assert_close(torch.autograd.grad(ours[0], x, grad)[0], torch.autograd.grad(theirs, x, grad)[0])
+    assert (leaky(reset_mechanism="subtract") != ours[0]).sum() > 0
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_token_shift_and_its_gradients_equal_the_loop(shape):
+    h = torch.randn(shape, dtype=D).requires_grad_()
+    mix = torch.rand(3, shape[2], dtype=D).requires_grad_()
+    last = torch.randn(shape[0], shape[2], dtype=D)
+    (y, end), (expected, expected_end) = token_shift(h, last, mix), token_shift_loop(h, last, mix)
+    assert torch.equal(y, expected)
+    assert torch.equal(end, expected_end)
+    grad = torch.randn_like(y)
+    for ours, theirs in zip(
+        torch.autograd.grad(y, (h, mix), grad), torch.autograd.grad(expected, (h, mix), grad), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_kernels_take_non_contiguous_input():
+    x = torch.randn(5, 3, 8).transpose(0, 1)
+    v = torch.zeros(3, 8)
+    assert torch.equal(lif(x, v, 2.0, 1.0)[0], lif(x.contiguous(), v, 2.0, 1.0)[0])
+
+
+def test_vectorisable_exponential_is_accurate_and_flushes_denormals():
+    from numba import njit
+
+    run = njit(lambda x: [exp_nonpositive(v) for v in x])
+    x = np.linspace(-86.9, 0, 4001).astype(np.float32)
+    exact = np.exp(x.astype(np.float64))
+    assert np.max(np.abs(np.array(run(x)) - exact) / exact) < 3e-7
+    assert run(np.array([-88.0, -1e30], np.float32)) == [0, 0]

@@ -1,0 +1,130 @@
+"""Lava: the same integers as the event simulator, and a supervisor that ends whatever hangs."""
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporters import nir as exporter
+from exporters.loihi import supervisor
+from exporters.loihi.quantize import quantize
+from exporters.loihi.stages import cut
+from exporters.targets import export_to
+from hw_sim import Simulator
+from hw_sim.interpreter import Interpreter
+from hw_sim.plan import Op
+from hw_sim.verify import compare
+from spikegpt import UserError
+from tests.conftest import lively_model
+
+lava = pytest.mark.lava
+
+
+def leftovers() -> set[str]:
+    """Shared memory and Lava workers that exist now."""
+    found = {f"shm {name}" for name in Path("/dev/shm").iterdir()}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"exporters.loihi.worker" in command or b"tests.lava_chain" in command:
+            found.add(f"process {process.name}")
+    return found
+
+
+@lava
+@pytest.mark.parametrize("variant, tau", [("spike-driven", 1.0), ("spike-driven", 2.0), ("canonical", 2.0)])
+def test_lava_gives_every_spike_and_logit_of_the_simulator(variant, tau, tokens):
+    before = leftovers()
+    simulator = Simulator.from_nir(quantize(exporter.export(lively_model(variant, tau=tau))))
+    text = tokens[:40]
+    ours, theirs = simulator.run(text, record=True), supervisor.run(simulator.plan, text)
+    agreement = compare(ours.logits, ours.spikes, theirs.logits, theirs.spikes)
+    assert agreement["spike_mismatches"] == 0
+    assert agreement["equal_logits"]
+    assert sum(ours.spike_counts.values()) > 100
+    assert leftovers() == before
+
+
+@lava
+@pytest.mark.parametrize("tau", [1.0, 2.0])
+def test_lavas_own_dense_and_lif_give_the_simulators_spikes(tau, tokens, tmp_path):
+    """int8 matrix and LIF of the hidden population, as standard processes; the Dense delays by one step."""
+    model = lively_model("spike-driven", tau=tau)
+    model.blocks[1].ffn.key.weight.data *= 4 * tau
+    simulator = Simulator.from_nir(quantize(exporter.export(model)))
+    plan, ours = simulator.plan, simulator.run(tokens, record=True)
+    lif = next(i for i in plan.rows(Op.LIF) if plan.names[i] == "block1_ffn_value_lif")
+    matrix = plan.names.index("block1_ffn_key")
+    n_in, n, w, c = (int(plan.field(f)[i]) for f, i in (("n_in", matrix), ("n_out", lif), ("w", matrix), ("c", lif)))
+    decay, threshold = plan.constants[c : c + n], plan.constants[c + n : c + 2 * n]
+    weight = plan.weights[w : w + n_in * n].reshape(n_in, n).T
+    spikes = ours.spikes["block1_ffn_key_lif"]
+    np.savez(tmp_path / "chain.npz", spikes=spikes, weight=weight, decay=decay[0], threshold=threshold.astype(np.int32))
+    supervisor.supervise([sys.executable, "-m", "tests.lava_chain", str(tmp_path)], tmp_path, 120)
+    theirs = np.load(tmp_path / "spikes.npy").T[1 : len(tokens) + 1]
+    assert theirs.sum() > 100
+    assert np.array_equal(theirs, ours.spikes["block1_ffn_value_lif"])
+
+
+@lava
+def test_an_exception_inside_a_process_ends_the_run_with_its_text(tokens):
+    before = leftovers()
+    plan = Simulator.from_nir(quantize(exporter.export(lively_model("spike-driven")))).plan
+    plan.constants[:] = 1e15  # the residual stream no longer fits 32 bits
+    started = time.monotonic()
+    with pytest.raises(UserError, match="does not fit 32 bits"):
+        supervisor.run(plan, tokens[:8])
+    assert time.monotonic() - started < 40
+    assert leftovers() == before
+
+
+def test_a_child_that_hangs_is_stopped_at_the_limit_with_its_group(tmp_path):
+    script = "import os, time; os.fork(); print('waiting for a spike', flush=True); time.sleep(600)"
+    started = time.monotonic()
+    with pytest.raises(UserError, match=r"within 1 s.*waiting for a spike"):
+        supervisor.supervise([sys.executable, "-c", script], tmp_path, 1)
+    assert time.monotonic() - started < 20
+
+
+def test_a_child_that_dies_is_reported_with_its_last_words(tmp_path):
+    with pytest.raises(UserError, match=r"code 3: out of spikes"):
+        supervisor.supervise([sys.executable, "-c", "print('out of spikes'); raise SystemExit(3)"], tmp_path, 20)
+
+
+def test_lava_refuses_a_float_plan(spiking_model, tokens):
+    with pytest.raises(UserError, match="integer"):
+        supervisor.run(Simulator.from_nir(exporter.export(spiking_model)).plan, tokens)
+
+
+@pytest.mark.parametrize("variant", ["spike-driven", "canonical"])
+def test_stages_hand_on_all_that_the_next_one_needs(variant, tokens):
+    """Separate interpreters that share nothing but the carried signals give the whole plan's result."""
+    plan = Simulator.from_nir(quantize(exporter.export(lively_model(variant)))).plan
+    stages = cut(plan)
+    assert [s.label for s in stages] == ["embedding", "block0", "block1", "head"]
+    assert sorted(np.concatenate([s.rows for s in stages])) == list(range(len(plan.table)))
+    assert all(len(s.carry) == 24 for s in stages[:-1])  # the residual stream and nothing else
+    whole, parts = Interpreter(plan), [Interpreter(plan, s.rows) for s in stages]
+    for token in tokens[:20]:
+        for k, (stage, part) in enumerate(zip(stages, parts, strict=True)):
+            if k:
+                part.signals[stage.receive] = parts[k - 1].signals[stages[k - 1].carry]
+            output = part.step(int(token))
+        assert np.array_equal(output, whole.step(int(token)))
+
+
+@lava
+def test_exported_folder_runs_in_lava_without_this_project(spiking_model, tmp_path):
+    import subprocess
+
+    export_to("loihi", exporter.export(lively_model("spike-driven", n_embd=16)), tmp_path / "out")
+    command = [sys.executable, "-P", "run.py", "--text", "\x01\x02\x03\x04"]
+    done = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=120)
+    assert "bits per byte over 3 bytes" in done.stdout, done.stderr
+    code = "import sys; sys.path.insert(0, 'lava_runtime'); import exporters.loihi.worker as w; print(w.__file__)"
+    where = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
+    assert "lava_runtime" in where.stdout

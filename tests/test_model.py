@@ -1,0 +1,98 @@
+"""The model: both forms agree, published weights give the published logits, sizes are the published ones."""
+
+import numpy as np
+import pytest
+import torch
+
+from spikegpt import Config, SpikeGPT, UserError
+from tests.conftest import VOCAB, lively_model, torch_run
+
+
+def test_recurrent_form_gives_the_logits_and_spikes_of_the_parallel_form(model, tokens):
+    logits, spikes = torch_run(model, tokens)
+    state, steps, taps = None, [], {name: [] for name in spikes}
+    with torch.no_grad():
+        for token in tokens:
+            seen: dict = {}
+            step_logits, state = model.run(torch.tensor([[token]]), state, seen)
+            steps.append(step_logits[0, 0].numpy())
+            for name in taps:
+                taps[name].append(seen[name][0, 0].numpy())
+    assert np.abs(np.array(steps) - logits).max() < 1e-4
+    for name, train in taps.items():
+        assert np.array_equal(np.array(train), spikes[name]), name
+
+
+def test_step_is_one_token_of_forward(model):
+    batch = torch.tensor([[1, 2], [3, 4]])
+    with torch.no_grad():
+        first, state = model.step(batch[:, 0])
+        second, _ = model.step(batch[:, 1], state)
+        expected = model(batch)
+    torch.testing.assert_close(torch.stack([first, second], 1), expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("cut", [1, 50, 119])
+def test_splitting_a_text_changes_nothing(model, tokens, cut):
+    whole, _ = torch_run(model, tokens)
+    text = torch.from_numpy(tokens)[None]
+    with torch.no_grad():
+        head, state = model.run(text[:, :cut])
+        tail, _ = model.run(text[:, cut:], state)
+    torch.testing.assert_close(torch.cat([head, tail], 1)[0].numpy(), whole, atol=1e-4, rtol=0)
+
+
+def test_batching_changes_nothing(model, tokens):
+    one, _ = torch_run(model, tokens)
+    with torch.no_grad():
+        both = model(torch.from_numpy(np.stack([tokens, tokens[::-1]])))
+    torch.testing.assert_close(both[0].numpy(), one, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name, binary", [("published_binary", True), ("published_raw", False)])
+def test_published_weights_give_the_logits_of_the_released_run_time(name, binary, request):
+    folder = request.path.parent / "data"
+    weights = torch.load(folder / f"{name}.pth", weights_only=True)
+    reference = np.load(folder / f"{name}.npz")
+    vocab, d = weights["emb.weight"].shape
+    layers = 1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks."))
+    model = SpikeGPT(Config(vocab, layers, d, "canonical", binary_embedding=binary, lif_tau=2.0)).eval()
+    model.load_state_dict(weights)
+    logits, _ = torch_run(model, reference["tokens"].astype(np.int64))
+    assert np.abs(logits - reference["logits"]).max() < 1e-3
+
+
+def test_the_45m_shape_has_the_published_number_of_parameters():
+    with torch.device("meta"):
+        model = SpikeGPT(Config(5458, 12, 512, "canonical", lif_tau=2.0))
+    assert sum(p.numel() for p in model.parameters()) == 46_553_088
+
+
+def test_a_single_layer_of_width_one_runs():
+    model = SpikeGPT(Config(3, 1, 1, "spike-driven")).eval()
+    assert model(torch.tensor([[0, 1, 2]])).shape == (1, 3, 3)
+
+
+@pytest.mark.parametrize("bad", [-1, VOCAB])
+def test_token_out_of_range_is_named(model, bad):
+    with pytest.raises(UserError, match=f"token {bad} is out of range"):
+        model(torch.tensor([[0, bad]]))
+
+
+@pytest.mark.parametrize(
+    "values", [{"variant": "other"}, {"n_layer": 0}, {"n_embd": 1 << 20}, {"lif_tau": 0.5}, {"lif_threshold": -1.0}]
+)
+def test_configurations_out_of_range_are_refused(values):
+    with pytest.raises(UserError):
+        Config(**values)
+
+
+def test_every_matrix_of_the_spike_driven_body_reads_binary_numbers(tokens):
+    model = lively_model("spike-driven")
+    seen = {}
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear):
+            module.register_forward_hook(lambda m, i, o, name=name: seen.update({name: i[0]}))
+    torch_run(model, tokens)
+    real = [name for name, x in seen.items() if not torch.isin(x, torch.tensor([0.0, 1.0])).all()]
+    assert real == ["head"]

@@ -1,0 +1,100 @@
+"""Training: it learns, repeats itself, resumes as if never stopped, and keeps an activity budget."""
+
+import numpy as np
+import pytest
+
+from spikegpt import Config, UserError
+from spikegpt import checkpoint as checkpoint_module
+from spikegpt.corpus import Corpus, load_corpus
+from spikegpt.train import ROUND, TrainConfig, train, window
+
+
+@pytest.fixture(scope="module")
+def corpus() -> Corpus:
+    words = b"the quick brown fox jumps over the lazy dog; " * 400
+    return Corpus("fox", "0", np.frombuffer(words, np.uint8))
+
+
+def small(variant: str = "spike-driven") -> Config:
+    return Config(256, 1, 32, variant, lif_tau=1.0 if variant == "spike-driven" else 2.0)
+
+
+@pytest.mark.parametrize("variant", ["spike-driven", "canonical", "continuous"])
+def test_every_variant_learns(variant, corpus, tmp_path):
+    cfg = TrainConfig(steps=60, batch=4, ctx=32, lr=1e-2, warmup=5, eval_tokens=600)
+    _, score = train(small(variant), corpus, cfg, tmp_path)
+    assert score.bits_per_byte < 4  # from 8 before the first step
+
+
+def test_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path, monkeypatch):
+    cfg = TrainConfig(steps=3 * ROUND, batch=2, ctx=16, warmup=5, eval_every=ROUND, eval_tokens=400)
+    whole: list[dict] = []
+    train(small(), corpus, cfg, tmp_path / "whole", report=whole.append)
+
+    class PowerCut(Exception):
+        pass
+
+    saves = []
+
+    def save_then_die(*args, **kwargs):
+        original(*args, **kwargs)
+        saves.append(args[1])
+        if len(saves) == 2:
+            raise PowerCut
+
+    original = checkpoint_module.save
+    monkeypatch.setattr(checkpoint_module, "save", save_then_die)
+    with pytest.raises(PowerCut):
+        train(small(), corpus, cfg, tmp_path / "cut")
+    monkeypatch.setattr(checkpoint_module, "save", original)
+    resumed: list[dict] = []
+    train(small(), corpus, cfg, tmp_path / "cut", resume=True, report=resumed.append)
+    assert resumed[-1]["train_bits_per_byte"] != 0
+    last = [{k: v for k, v in rows[-1].items() if k != "tokens_per_s"} for rows in (whole, resumed)]
+    # The first row after a resume averages fewer steps; weights, and so the final row's score, must be the same.
+    a, b = (checkpoint_module.read(tmp_path / run / "model.pt")["model"] for run in ("whole", "cut"))
+    assert all((a[name] == b[name]).all() for name in a)
+    assert last[0]["step"] == last[1]["step"]
+
+
+def test_settings_that_differ_are_not_resumed(corpus, tmp_path):
+    cfg = TrainConfig(steps=2 * ROUND, batch=2, ctx=16, eval_every=ROUND, eval_tokens=400)
+    train(small(), corpus, cfg, tmp_path)
+    other = TrainConfig(steps=2 * ROUND, batch=2, ctx=16, eval_every=ROUND, eval_tokens=400, seed=1)
+    with pytest.raises(UserError, match="other settings"):
+        train(small(), corpus, other, tmp_path, resume=True)
+    with pytest.raises(UserError, match="--resume"):
+        train(small(), corpus, cfg, tmp_path)
+
+
+def test_density_budget_lowers_activity(corpus, tmp_path):
+    common = {"steps": 120, "batch": 4, "ctx": 32, "lr": 1e-2, "warmup": 5, "eval_tokens": 600}
+    _, free = train(small(), corpus, TrainConfig(**common), tmp_path / "free")
+    _, held = train(small(), corpus, TrainConfig(**common, density=0.03), tmp_path / "held")
+    assert held.density < 0.6 * free.density
+
+
+def test_windows_depend_on_seed_and_step_alone_and_continue_each_other():
+    text = np.arange(100_000) % 251
+    cfg = TrainConfig(batch=3, ctx=16)
+    first, second = window(text, cfg, 0), window(text, cfg, 1)
+    assert (first[:, -1] == second[:, 0]).all()
+    assert (window(text, cfg, 1) == second).all()
+    assert (window(text, TrainConfig(batch=3, ctx=16, seed=1), 0) != first).any()
+
+
+def test_embedded_text_is_the_king_james_bible_in_three_parts():
+    corpus = load_corpus()
+    assert corpus.sha256 == "6f74f5589333c56c263963e6347dba662bae2d96861302e690aaae0b4a855eda"
+    parts = [corpus.split(p) for p in ("train", "valid", "test")]
+    assert [len(p) for p in parts] == [3868415, 214912, 214912]
+    assert bytes(np.concatenate(parts)[:11].tobytes()).strip() == b"Genesis 1"
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_unreadable_or_empty_text_is_refused(content, tmp_path):
+    path = tmp_path / "t.txt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"t\.txt"):
+        load_corpus(str(path))
