@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.inputs import load_graph, load_text, variant_of
+from cli.inputs import load_graph, load_text, progress_bar, variant_of
 from spikegpt import UserError, __version__
 
 
@@ -69,7 +69,8 @@ def simulate(model: str, data: str | None, split: str, tokens: int, backend: str
     simulator.run(part[:1])  # loads the compiled loop, so that the time below is the run's
     simulator.reset()
     started = time.perf_counter()
-    result = simulator.run(part, record=bool(verify) or backend == "lava")
+    with progress_bar("simulating", len(part), as_json) as advance:
+        result = simulator.run(part, record=bool(verify) or backend == "lava", progress=advance)
     elapsed = time.perf_counter() - started
     n = len(part)
     facts: dict[str, Any] = {
@@ -167,7 +168,10 @@ def energy_report(model: str, data: str | None, split: str, tokens: int, context
         **{k: v.decode() if isinstance(v, bytes) else v for k, v in graph.metadata.items() if not hasattr(v, "shape")},
     }
     int8 = Simulator.from_nir(quantize(graph))
-    report = energy.build(simulator, variant, part, context=context, batch=batch, int8=int8, provenance=provenance)
+    with progress_bar("measuring", 2 * len(part), as_json) as advance:
+        report = energy.build(
+            simulator, variant, part, context=context, batch=batch, int8=int8, provenance=provenance, progress=advance
+        )
     text = json.dumps(report, indent=1)
     if out:
         from hw_sim.energy.html import page

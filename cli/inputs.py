@@ -1,5 +1,8 @@
 """What several commands read: a checkpoint or `.nir` file, and a part of a text as tokens."""
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +12,16 @@ from spikegpt.errors import UserError
 
 if TYPE_CHECKING:
     import nir
+
+
+@contextmanager
+def progress_bar(label: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal that vanishes when done; gives the function that advances it."""
+    from rich.progress import Progress
+
+    with Progress(transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
+        task = bar.add_task(label, total=total)
+        yield lambda done: bar.advance(task, done)
 
 
 def load_graph(path: str) -> "nir.NIRGraph":

@@ -72,17 +72,14 @@ def evaluate(checkpoint: Path, data: str | None, split: str, tokens: int | None,
 
     Example: spikegpt eval models/kjv-spike-driven.pt --split test
     """
-    from rich.progress import Progress
-
     import spikegpt
-    from cli.inputs import load_text
+    from cli.inputs import load_text, progress_bar
     from spikegpt.evaluate import evaluate as run
 
     model = spikegpt.load(checkpoint)
     corpus, part = load_text(data, split, tokens)
-    with Progress(transient=True, disable=as_json or not sys.stderr.isatty()) as bar:
-        task = bar.add_task("evaluating", total=len(part))
-        score = run(model, part, streams, lambda n: bar.advance(task, n))
+    with progress_bar("evaluating", len(part), as_json) as advance:
+        score = run(model, part, streams, advance)
     if as_json:
         click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256, "split": split}))
         return

@@ -1,5 +1,6 @@
 """The event-driven simulator: runs a lowered network from its `.nir` graph and counts what it does."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from hw_sim import kernels
 from hw_sim.plan import Op, Plan
 from hw_sim.planner import build
 from spikegpt.errors import UserError
+
+CHUNK = 512  # tokens between two reports of progress
 
 
 @dataclass(frozen=True)
@@ -105,10 +108,13 @@ class Simulator:
         """Return to the state before the first token."""
         self.state = self.plan.state.copy()
 
-    def run(self, tokens: np.ndarray, *, record: bool = False) -> Result:
+    def run(
+        self, tokens: np.ndarray, *, record: bool = False, progress: Callable[[int], None] = lambda done: None
+    ) -> Result:
         """Feed tokens (T,) through the network, continuing from the current state.
 
-        `record` keeps all spikes. Raises UserError on a token out of range or on numbers that are not finite.
+        `record` keeps all spikes; `progress` is told the tokens done since it was last called.
+        Raises UserError on a token out of range or on numbers that are not finite.
         """
         plan, tokens = self.plan, np.ascontiguousarray(tokens, np.int64)
         if tokens.ndim != 1 or not tokens.size:
@@ -122,10 +128,15 @@ class Simulator:
         counters = np.zeros((len(plan.table), 2), np.int64)
         raster = np.zeros((tokens.size if record else 0, plan.n_events), np.uint8)
         run = kernels.run_integer if plan.integer else kernels.run_float
-        run(
-            plan.table, plan.weights, plan.constants, self.state, np.zeros(plan.n_signals, number),
-            np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64), tokens, logits, counters, raster,
-        )  # fmt: skip
+        signals, events = np.zeros(plan.n_signals, number), np.zeros(plan.n_events, np.int32)
+        lengths = np.zeros(plan.n_events + 1, np.int64)
+        for low in range(0, tokens.size, CHUNK):
+            part = slice(low, low + CHUNK)
+            run(
+                plan.table, plan.weights, plan.constants, self.state, signals, events, lengths,
+                tokens[part], logits[part], counters, raster[part],
+            )  # fmt: skip
+            progress(tokens[part].size)
         if plan.integer:
             logits = (logits / fp.ONE).astype(np.float32)
         if not np.isfinite(logits).all():

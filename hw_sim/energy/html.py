@@ -78,7 +78,7 @@ def synops_plot(report: dict) -> str:
     done = sum(m["synops_per_token"] for m in report["matrices"])
     axes.set_title(f"{done / dense:.1%} of the dense operations are done")
     axes.set_ylabel("thousand operations a token")
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return as_svg(figure)
 
 

@@ -4,6 +4,7 @@ Schema `spikegpt-energy-report-1`; see docs/report.md. Every number is per token
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -102,13 +103,14 @@ def build(
     batch: int = 1,
     int8: Simulator | None = None,
     provenance: dict | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
     """Run `tokens` (T,) through the model and compare it with a GPT of its shape at `context`.
 
     `variant` names the row that was measured; `int8` is the same model quantised, for its own quality and activity.
     """
     simulator.reset()
-    result = simulator.run(tokens)
+    result = simulator.run(tokens, progress=progress)
     shape, shipped = shape_of(result), profiles.shipped()
     args = (shape.n_layer, shape.d, shape.vocab)
     measured_work = work.measured(variant, simulator.plan, result)
@@ -124,7 +126,7 @@ def build(
             rows.append(row_of(work.spikegpt(name, *args), None, batch, None, shipped))
     if int8 is not None:
         int8.reset()
-        quantised = int8.run(tokens)
+        quantised = int8.run(tokens, progress=progress)
         w = work.measured(f"{variant}-int8", int8.plan, quantised)
         rows.append(row_of(w, bits_per_byte(quantised.logits, tokens), batch, "int8", shipped))
     body = [m for m in measured_work.matrices if m.name != "head"]
