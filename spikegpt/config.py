@@ -40,6 +40,15 @@ class Config:
                 f"lif_tau = {self.lif_tau}, lif_threshold = {self.lif_threshold}: need tau >= 1 token and threshold > 0"
             )
 
+    @property
+    def n_parameters(self) -> int:
+        """Number of trainable parameters: 13 L d^2 + 2 V d in matrices, the rest in vectors."""
+        d, n = self.n_embd, self.n_layer
+        vectors = (
+            n * (4 + 5 + 2 + (self.variant == SPIKE_DRIVEN)) + 4
+        )  # norms, mixes, decay and bonus, gain; ln0, ln_out
+        return 13 * n * d * d + 2 * self.vocab_size * d + vectors * d
+
     @classmethod
     def from_dict(cls, values: dict) -> "Config":
         """Build from a mapping as stored in a checkpoint; raises UserError on unknown keys."""
@@ -51,3 +60,39 @@ class Config:
 
     def to_dict(self) -> dict:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named size: layers, width and the vocabulary it is known with."""
+
+    n_layer: int
+    n_embd: int
+    vocab_size: int
+    note: str
+
+
+# The sizes of arXiv 2302.13939. The paper does not pin its 125M model down: 12 x 768 with the 50,277 tokens of GPT-NeoX
+# would have 169 M parameters; 18 x 768 over the 77 characters of BookCorpus, the released model of that size, has 138 M
+# and is what `125m` means here.
+PRESETS = {
+    "tiny": Preset(4, 256, 256, "the shipped model: bytes"),
+    "45m": Preset(12, 512, 5458, "enwik8, Unicode characters"),
+    "125m": Preset(18, 768, 77, "BookCorpus, characters; the paper does not pin this shape down"),
+    "216m": Preset(18, 768, 50277, "OpenWebText2, GPT-NeoX 20B tokens"),
+    "260m": Preset(24, 768, 50277, "OpenWebText2, GPT-NeoX 20B tokens"),
+}
+
+
+def preset(name: str, variant: str = SPIKE_DRIVEN, **overrides) -> Config:
+    """The Config of a preset; raises UserError for an unknown name."""
+    if name not in PRESETS:
+        raise UserError(f"preset {name!r} is not one of {', '.join(PRESETS)}")
+    p = PRESETS[name]
+    values = {"vocab_size": p.vocab_size, "n_layer": p.n_layer, "n_embd": p.n_embd, "lif_tau": default_tau(variant)}
+    return Config(**{**values, "variant": variant, **overrides})
+
+
+def default_tau(variant: str) -> float:
+    """tau = 2 as published; spike-driven models learn best without memory across tokens (tau = 1)."""
+    return 1.0 if variant == SPIKE_DRIVEN else 2.0

@@ -2,11 +2,13 @@
 
 import pickle
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import spikegpt
-from spikegpt import UserError
+from spikegpt import Config, UserError
 from tests.conftest import torch_run
 
 
@@ -15,6 +17,36 @@ def test_round_trip_keeps_the_function(model, tokens, tmp_path):
     again = spikegpt.load(tmp_path / "m.pt")
     assert again.config == model.config
     assert (torch_run(again, tokens)[0] == torch_run(model, tokens)[0]).all()
+
+
+def test_safetensors_round_trip_keeps_function_and_configuration(model, tokens, tmp_path):
+    spikegpt.save(model, tmp_path / "m.safetensors", provenance={"text": "none"})
+    again = spikegpt.load(tmp_path / "m.safetensors")
+    assert (again.config, again.provenance) == (model.config, {"text": "none"})
+    assert (torch_run(again, tokens)[0] == torch_run(model, tokens)[0]).all()
+
+
+@pytest.mark.parametrize("name, layers, width, vocab, binary", [
+    ("published_binary", 3, 32, 77, True), ("published_raw", 2, 40, 50, False)])  # fmt: skip
+def test_published_files_load_unaided_and_give_the_released_logits(name, layers, width, vocab, binary, request):
+    folder = request.path.parent / "data"
+    model = spikegpt.load(folder / f"{name}.pth")
+    assert model.config == Config(vocab, layers, width, "canonical", binary, 2.0, ctx_len=1024)
+    reference = np.load(folder / f"{name}.npz")
+    logits, _ = torch_run(model, reference["tokens"].astype(np.int64))
+    assert np.abs(logits - reference["logits"]).max() < 1e-3
+
+
+def test_binary_embedding_of_a_published_file_can_be_forced(request):
+    raw = request.path.parent / "data" / "published_raw.pth"
+    assert spikegpt.load(raw, binary_embedding=True).config.binary_embedding
+    assert not spikegpt.load(raw, binary_embedding="auto").config.binary_embedding
+
+
+def test_bare_safetensors_of_published_weights_are_recognised(request, tmp_path):
+    weights = torch.load(request.path.parent / "data" / "published_raw.pth", weights_only=True)
+    save_file(weights, tmp_path / "p.safetensors")
+    assert spikegpt.load(tmp_path / "p.safetensors").config.n_embd == 40
 
 
 def test_half_precision_halves_the_matrices_only(model, tmp_path):
@@ -48,19 +80,27 @@ def bad_files(folder, model):
     nan = {k: torch.full_like(v, float("nan")) for k, v in record["model"].items()}
     torch.save({**record, "model": nan}, folder / "nan.pt")
     torch.save({"format": record["format"]}, folder / "hollow.pt")
+    torch.save({"emb.weight": torch.zeros(3), "blocks.0.ln0.weight": torch.zeros(1)}, folder / "flat.pt")
+    (folder / "cut.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0{}")
 
 
 @pytest.mark.parametrize(
     "name",
-    ["missing", "truncated", "empty", "text", "code", "foreign", "misfit", "unknown-key", "nan", "hollow"],
+    ["missing", "truncated", "empty", "text", "code", "foreign", "misfit", "unknown-key", "nan", "hollow", "flat"],
 )
 def test_bad_checkpoints_are_refused_in_one_line_that_names_the_file(name, spiking_model, tmp_path, capsys):
     bad_files(tmp_path, spiking_model)
     with pytest.raises(UserError) as caught:
         spikegpt.load(tmp_path / f"{name}.pt")
     assert "\n" not in str(caught.value)
-    assert f"{name}.pt" in str(caught.value) or name == "unknown-key"
+    assert f"{name}.pt" in str(caught.value)
     assert "code ran" not in capsys.readouterr().out
+
+
+def test_damaged_safetensors_are_refused(spiking_model, tmp_path):
+    bad_files(tmp_path, spiking_model)
+    with pytest.raises(UserError, match=r"cut\.safetensors"):
+        spikegpt.load(tmp_path / "cut.safetensors")
 
 
 def test_an_interrupted_save_leaves_the_old_file(spiking_model, tmp_path, monkeypatch):

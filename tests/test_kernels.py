@@ -115,6 +115,18 @@ def test_token_shift_and_its_gradients_equal_the_loop(shape):
         torch.testing.assert_close(ours, theirs)
 
 
+def test_gradients_that_fade_over_time_never_become_denormal():
+    """One gradient at the last of 400 steps, halved at every step before it."""
+    x = torch.full((1, 400, 64), 0.1, requires_grad=True)
+    spikes, _ = lif(x, torch.zeros(1, 64), 2.0, 1.0)
+    grad = torch.zeros_like(spikes)
+    grad[:, -1] = 1.0
+    found = torch.autograd.grad(spikes, x, grad)[0].abs()
+    assert found[0, -1].min() > 0
+    assert not ((found > 0) & (found < torch.finfo(torch.float32).tiny)).any()
+    assert (found[0, 0] == 0).all()
+
+
 def test_kernels_take_non_contiguous_input():
     x = torch.randn(5, 3, 8).transpose(0, 1)
     v = torch.zeros(3, 8)

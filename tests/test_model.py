@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from spikegpt import Config, SpikeGPT, UserError
+from spikegpt.config import preset
 from tests.conftest import VOCAB, lively_model, torch_run
 
 
@@ -49,23 +50,14 @@ def test_batching_changes_nothing(model, tokens):
     torch.testing.assert_close(both[0].numpy(), one, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name, binary", [("published_binary", True), ("published_raw", False)])
-def test_published_weights_give_the_logits_of_the_released_run_time(name, binary, request):
-    folder = request.path.parent / "data"
-    weights = torch.load(folder / f"{name}.pth", weights_only=True)
-    reference = np.load(folder / f"{name}.npz")
-    vocab, d = weights["emb.weight"].shape
-    layers = 1 + max(int(k.split(".")[1]) for k in weights if k.startswith("blocks."))
-    model = SpikeGPT(Config(vocab, layers, d, "canonical", binary_embedding=binary, lif_tau=2.0)).eval()
-    model.load_state_dict(weights)
-    logits, _ = torch_run(model, reference["tokens"].astype(np.int64))
-    assert np.abs(logits - reference["logits"]).max() < 1e-3
-
-
-def test_the_45m_shape_has_the_published_number_of_parameters():
+@pytest.mark.parametrize(
+    "name, count", [("45m", 46_553_088), ("125m", 138_292_224), ("216m", 215_399_424), ("260m", 261_456_384)]
+)
+def test_presets_have_the_published_sizes(name, count):
+    config = preset(name, "canonical")
     with torch.device("meta"):
-        model = SpikeGPT(Config(5458, 12, 512, "canonical", lif_tau=2.0))
-    assert sum(p.numel() for p in model.parameters()) == 46_553_088
+        model = SpikeGPT(config)
+    assert sum(p.numel() for p in model.parameters()) == config.n_parameters == count
 
 
 def test_a_single_layer_of_width_one_runs():

@@ -11,6 +11,9 @@ LOG2E = np.float32(math.log2(math.e))
 # Cody and Waite's split of ln 2: n * LN2_HIGH is exact for |n| < 2^9.
 LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 SMALLEST = np.float32(-87.0)  # lower results would be denormal (slow): they are flushed to 0
+# Gradients below this are dropped: decaying on, they would become denormal, and torch's flush setting does not reach
+# numba's threads.
+TINY = 1e-30
 HALF, ONE, ZERO = np.float32(0.5), np.float32(1.0), np.float32(0.0)
 C3, C4, C5, C6 = (np.float32(1.0 / math.factorial(i)) for i in (3, 4, 5, 6))
 

@@ -2,51 +2,84 @@
 
 import math
 
+import numpy as np
 import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.kernels.fastmath import TINY
 from spikegpt.kernels.reference import ATAN_ALPHA, lif_loop
 
-CHUNK = 128  # channels a job: a membrane row stays in the first-level cache
+CHUNK = 64  # channels a job: its rows stay in the first-level cache
 SLOPE = math.pi / 2 * ATAN_ALPHA
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _forward(x, v, inv_tau, threshold, spikes, u):
+def _forward(x, v, inv_tau, threshold, spikes):
+    # One scratch row holds all operands: LLVM then knows that nothing aliases and vectorises the arithmetic.
     n_rows, n_time, n_chan = x.shape
     n_chunks = (n_chan + CHUNK - 1) // CHUNK
     one, zero = x.dtype.type(1), x.dtype.type(0)
     for job in prange(n_rows * n_chunks):
         r, low = job // n_chunks, job % n_chunks * CHUNK
-        high = min(n_chan, low + CHUNK)
+        width = min(CHUNK, n_chan - low)
+        s = np.zeros(3 * CHUNK, x.dtype)  # rows: v, x, spikes
+        for c in range(width):
+            s[c] = v[r, low + c]
         for t in range(n_time):
-            for c in range(low, high):
-                u_t = v[r, c] + (x[r, t, c] - v[r, c]) * inv_tau
-                fired = u_t >= threshold
-                u[r, t, c] = u_t
-                spikes[r, t, c] = one if fired else zero
-                v[r, c] = zero if fired else u_t
+            for c in range(width):
+                s[CHUNK + c] = x[r, t, low + c]
+            for c in range(CHUNK):
+                u = s[c] + (s[CHUNK + c] - s[c]) * inv_tau
+                s[2 * CHUNK + c] = one if u >= threshold else zero
+                s[c] = zero if u >= threshold else u
+            for c in range(width):
+                spikes[r, t, low + c] = s[2 * CHUNK + c]
+        for c in range(width):
+            v[r, low + c] = s[c]
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _backward(grad_s, u, inv_tau, threshold, slope, height, grad_x, grad_v):
-    n_rows, n_time, n_chan = u.shape
+def _backward(grad_s, x, v, inv_tau, threshold, slope, height, grad_x):
+    # The membrane is computed again from the input: cheaper than writing it in the forward pass and reading it here.
+    n_rows, n_time, n_chan = x.shape
     n_chunks = (n_chan + CHUNK - 1) // CHUNK
-    one, zero = u.dtype.type(1), u.dtype.type(0)
+    one, zero, tiny = x.dtype.type(1), x.dtype.type(0), x.dtype.type(TINY)
     for job in prange(n_rows * n_chunks):
         r, low = job // n_chunks, job % n_chunks * CHUNK
-        high = min(n_chan, low + CHUNK)
+        width = min(CHUNK, n_chan - low)
+        past = np.zeros((n_time, CHUNK), x.dtype)  # membrane before the reset
+        s = np.zeros(4 * CHUNK, x.dtype)  # rows: v (then its gradient), x or u, gradient of spikes, gradient of x
+        for c in range(width):
+            s[c] = v[r, low + c]
+        for t in range(n_time):
+            for c in range(width):
+                s[CHUNK + c] = x[r, t, low + c]
+            for c in range(CHUNK):
+                u = s[c] + (s[CHUNK + c] - s[c]) * inv_tau
+                s[CHUNK + c] = u
+                s[c] = zero if u >= threshold else u
+            for c in range(CHUNK):
+                past[t, c] = s[CHUNK + c]
+        for c in range(CHUNK):
+            s[c] = zero
         for step in range(n_time):
             t = n_time - 1 - step
-            for c in range(low, high):
-                u_t = u[r, t, c]
-                z = slope * (u_t - threshold)
+            for c in range(CHUNK):
+                s[CHUNK + c] = past[t, c]
+            for c in range(width):
+                s[2 * CHUNK + c] = grad_s[r, t, low + c]
+            for c in range(CHUNK):
+                u = s[CHUNK + c]
+                z = slope * (u - threshold)
                 surrogate = height / (one + z * z)
-                kept = zero if u_t >= threshold else one
-                grad_u = grad_s[r, t, c] * surrogate + grad_v[r, c] * (kept - u_t * surrogate)
-                grad_x[r, t, c] = grad_u * inv_tau
-                grad_v[r, c] = grad_u - grad_u * inv_tau
+                kept = zero if u >= threshold else one
+                grad_u = s[2 * CHUNK + c] * surrogate + s[c] * (kept - u * surrogate)
+                s[3 * CHUNK + c] = grad_u * inv_tau
+                carried = grad_u - grad_u * inv_tau
+                s[c] = carried if abs(carried) > tiny else zero
+            for c in range(width):
+                grad_x[r, t, low + c] = s[3 * CHUNK + c]
 
 
 class _LIF(torch.autograd.Function):
@@ -54,21 +87,21 @@ class _LIF(torch.autograd.Function):
     def forward(ctx, x: Tensor, v: Tensor, tau: float, threshold: float):
         x = x.contiguous()
         number = x.numpy().dtype.type
-        v, spikes, u = v.clone(memory_format=torch.contiguous_format), torch.empty_like(x), torch.empty_like(x)
+        ctx.save_for_backward(x, v.contiguous())
+        v, spikes = v.clone(memory_format=torch.contiguous_format), torch.empty_like(x)
         ctx.constants = number(1.0 / tau), number(threshold), number(SLOPE), number(ATAN_ALPHA / 2)
         inv_tau, theta = ctx.constants[:2]
-        _forward(x.numpy(), v.numpy(), inv_tau, theta, spikes.numpy(), u.numpy())
-        ctx.save_for_backward(u)
+        _forward(x.numpy(), v.numpy(), inv_tau, theta, spikes.numpy())
         ctx.mark_non_differentiable(v)
         return spikes, v
 
     @staticmethod
     def backward(ctx, grad_s: Tensor, _):
-        (u,) = ctx.saved_tensors
-        grad_x, grad_v = torch.empty_like(u), u.new_zeros(u.shape[0], u.shape[2])
+        x, v = ctx.saved_tensors
         inv_tau, theta, slope, height = ctx.constants
-        grads = grad_s.contiguous().numpy(), u.numpy()
-        _backward(*grads, inv_tau, theta, slope, height, grad_x.numpy(), grad_v.numpy())
+        grad_x = torch.empty_like(x)
+        inputs = grad_s.contiguous().numpy(), x.numpy(), v.numpy()
+        _backward(*inputs, inv_tau, theta, slope, height, grad_x.numpy())
         return grad_x, None, None, None
 
 

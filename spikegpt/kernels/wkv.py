@@ -10,7 +10,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
-from spikegpt.kernels.fastmath import exp_nonpositive
+from spikegpt.kernels.fastmath import TINY, exp_nonpositive
 from spikegpt.kernels.reference import wkv_loop
 
 CHUNK = 64
@@ -64,7 +64,7 @@ def _backward(w, u, k, v, state, grad_y, grad_w, grad_u, grad_k, grad_v):
     # True gradients of the sums are ga * e^r and gb * e^r; r is a running maximum of -q, so no exponent is positive.
     n_batch, n_time, n_chan = k.shape
     n_chunks = (n_chan + CHUNK - 1) // CHUNK
-    one, zero = k.dtype.type(1), k.dtype.type(0)
+    one, zero, tiny = k.dtype.type(1), k.dtype.type(0), k.dtype.type(TINY)
     for job in prange(n_batch * n_chunks):
         b, low = job // n_chunks, job % n_chunks * CHUNK
         width = min(CHUNK, n_chan - low)
@@ -119,8 +119,9 @@ def _backward(w, u, k, v, state, grad_y, grad_w, grad_u, grad_k, grad_v):
                 s[13 * CHUNK + c] = bonus + through_k * (ga * v_t + gb)
                 s[14 * CHUNK + c] = direct * e2 + through_k * ga
                 e1, e2 = _pair(w_c + r + q, one)
-                s[8 * CHUNK + c] = e1 * ga + e2 * direct
-                s[9 * CHUNK + c] = e1 * gb - e2 * direct * y
+                ga, gb = e1 * ga + e2 * direct, e1 * gb - e2 * direct * y
+                s[8 * CHUNK + c] = ga if abs(ga) > tiny else zero
+                s[9 * CHUNK + c] = gb if abs(gb) > tiny else zero
                 s[10 * CHUNK + c] = max(w_c + r, -q)
             for c in range(width):
                 grad_k[b, t, low + c] = s[13 * CHUNK + c]
