@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS, Config
+from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, default_tau
 
 
 @click.command()
-@click.option("--variant", type=click.Choice(VARIANTS), default=SPIKE_DRIVEN, show_default=True)
+@click.option("--variant", type=click.Choice([*VARIANTS, TRANSFORMER]), default=SPIKE_DRIVEN, show_default=True)
 @click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
 @click.option("--layers", default=4, show_default=True)
@@ -36,8 +36,7 @@ def train(variant: str, data: str | None, out: Path, layers: int, width: int, st
     from spikegpt.train import TrainConfig
     from spikegpt.train import train as run
 
-    tau = 2.0 if variant == CANONICAL else 1.0
-    config = Config(n_layer=layers, n_embd=width, variant=variant, lif_tau=tau, ctx_len=ctx)
+    config = Config(n_layer=layers, n_embd=width, variant=variant, lif_tau=default_tau(variant), ctx_len=ctx)
     settings = TrainConfig(steps=steps, batch=batch, ctx=ctx, lr=lr, seed=seed, bf16=bf16, density=density)
     corpus = load_corpus(data)
     columns = (

@@ -16,14 +16,17 @@ from torch import Tensor
 from spikegpt.config import Config
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
-from spikegpt.model import SpikeGPT
+from spikegpt.model import SpikeGPT, build
 from spikegpt.published import infer_config, is_published
+from spikegpt.transformer import Transformer
 
 FORMAT = "spikegpt-checkpoint-1"
 SAFETENSORS = ".safetensors"
 
 
-def save(model: SpikeGPT, path: str | Path, *, provenance: dict | None = None, half: bool = False, **extra) -> None:
+def save(
+    model: SpikeGPT | Transformer, path: str | Path, *, provenance: dict | None = None, half: bool = False, **extra
+) -> None:
     """Write a checkpoint atomically, as `.safetensors` if the name ends so; `half` stores the matrices as float16.
 
     `provenance` (dict of str to str or number) says how the model came to be; `extra` holds training state, which
@@ -102,7 +105,7 @@ def read_safetensors(path: Path) -> object:
     return {"format": FORMAT, "model": weights, **texts}
 
 
-def load(path: str | Path, **overrides) -> SpikeGPT:
+def load(path: str | Path, **overrides) -> SpikeGPT | Transformer:
     """Load a checkpoint as a float32 model in evaluation mode; `overrides` replace fields of its Config.
 
     Takes our own files, `.safetensors`, and state dicts of the released code, for which `binary_embedding` may be
@@ -116,7 +119,7 @@ def load(path: str | Path, **overrides) -> SpikeGPT:
     try:
         config = Config.from_dict({**record["config"], **overrides})
         with torch.device("meta"):
-            model = SpikeGPT(config)
+            model = build(config)
         model.load_state_dict({k: v.float() for k, v in record["model"].items()}, assign=True)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
@@ -125,7 +128,7 @@ def load(path: str | Path, **overrides) -> SpikeGPT:
     bad = [name for name, weight in model.named_parameters() if not all_finite(weight)]
     if bad:
         raise UserError(f"{path}: {bad[0]} holds NaN or infinite values")
-    model.provenance = record["provenance"]
+    setattr(model, "provenance", record["provenance"])  # noqa: B010 (a plain attribute of a Module)
     return model.eval()
 
 

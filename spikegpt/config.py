@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, fields
 from spikegpt.errors import UserError
 
 CANONICAL, SPIKE_DRIVEN, CONTINUOUS = "canonical", "spike-driven", "continuous"
-VARIANTS = (CANONICAL, SPIKE_DRIVEN, CONTINUOUS)
+VARIANTS = (CANONICAL, SPIKE_DRIVEN, CONTINUOUS)  # of SpikeGPT
+TRANSFORMER = "transformer"  # the float32 baseline
 MAX_LAYERS, MAX_EMBD, MAX_VOCAB = 1024, 65536, 1 << 22  # refuse absurd sizes before memory is asked for
 
 
@@ -28,8 +29,9 @@ class Config:
     ctx_len: int = 256  # the window it was trained on; the recurrent form has no limit
 
     def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
-            raise UserError(f"variant {self.variant!r} is not one of {', '.join(VARIANTS)}")
+        known = (*VARIANTS, TRANSFORMER)
+        if self.variant not in known:
+            raise UserError(f"variant {self.variant!r} is not one of {', '.join(known)}")
         limits = (("n_layer", MAX_LAYERS), ("n_embd", MAX_EMBD), ("vocab_size", MAX_VOCAB))
         for name, most in limits:
             value = getattr(self, name)
@@ -42,8 +44,10 @@ class Config:
 
     @property
     def n_parameters(self) -> int:
-        """Number of trainable parameters: 13 L d^2 + 2 V d in matrices, the rest in vectors."""
+        """Number of trainable parameters: 13 L d^2 + 2 V d in matrices (Transformer: 12 L d^2), the rest in vectors."""
         d, n = self.n_embd, self.n_layer
+        if self.variant == TRANSFORMER:
+            return 12 * n * d * d + 2 * self.vocab_size * d + (4 * n + 2 + self.ctx_len) * d
         vectors = (
             n * (4 + 5 + 2 + (self.variant == SPIKE_DRIVEN)) + 4
         )  # norms, mixes, decay and bonus, gain; ln0, ln_out

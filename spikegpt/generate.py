@@ -7,11 +7,17 @@ import torch
 
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT
+from spikegpt.transformer import Transformer
 
 
 @torch.no_grad()
 def generate(
-    model: SpikeGPT, prompt: bytes, count: int, temperature: float = 0.8, top_p: float = 0.95, seed: int = 0
+    model: SpikeGPT | Transformer,
+    prompt: bytes,
+    count: int,
+    temperature: float = 0.8,
+    top_p: float = 0.95,
+    seed: int = 0,
 ) -> Iterator[int]:
     """Yield `count` tokens after `prompt`, sampled from the smallest set of probability `top_p` (Holtzman et al. 2019).
 

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikegpt.config import CANONICAL, CONTINUOUS, SPIKE_DRIVEN, Config
+from spikegpt.config import CANONICAL, SPIKE_DRIVEN, TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.kernels import WKV_START, lif, token_shift, wkv
 from spikegpt.kernels.reference import ATanSpike
+from spikegpt.transformer import Transformer
 
 State = dict[str, Tensor]  # one entry a delay, membrane or WKV sum, named after its place
 Taps = dict[str, Tensor]  # spikes by population, (B, T, C)
@@ -193,6 +194,11 @@ class SpikeGPT(nn.Module):
         return self.embed(torch.arange(self.config.vocab_size)[None])[0]
 
 
+def build(config: Config) -> SpikeGPT | Transformer:
+    """A fresh model of the variant that the configuration names."""
+    return Transformer(config) if config.variant == TRANSFORMER else SpikeGPT(config)
+
+
 def layer_position(cfg: Config, layer: int) -> tuple[float, float]:
     """(l / L, l / (L - 1)): where a layer stands, as the published initialisation counts it."""
     return layer / cfg.n_layer, layer / max(1, cfg.n_layer - 1)
@@ -216,6 +222,3 @@ def initialise(model: SpikeGPT) -> None:
             nn.init.zeros_(zero.weight)
         nn.init.orthogonal_(block.att.value.weight, gain=lift)
         nn.init.orthogonal_(block.ffn.key.weight, gain=2 * lift)  # gain sqrt(rows / columns)
-
-
-__all__ = ["CANONICAL", "CONTINUOUS", "SPIKE_DRIVEN", "Config", "SpikeGPT"]

@@ -18,13 +18,14 @@ import torch
 from torch.nn import functional
 
 from spikegpt import checkpoint
-from spikegpt.config import Config
+from spikegpt.config import TRANSFORMER, Config
 from spikegpt.corpus import Corpus
 from spikegpt.curve import plot_curve
 from spikegpt.errors import UserError
 from spikegpt.evaluate import Evaluation, evaluate, fan_out_weights
 from spikegpt.files import write_atomically
-from spikegpt.model import SpikeGPT, State, Taps
+from spikegpt.model import SpikeGPT, State, Taps, build
+from spikegpt.transformer import Transformer
 
 ROUND = 32  # windows before streams restart; checkpoints fall on round edges, where no state is carried
 LOG_EVERY = 50
@@ -83,7 +84,7 @@ def train(
     *,
     resume: bool = False,
     report: Callable[[dict], None] = lambda row: None,
-) -> tuple[SpikeGPT, Evaluation]:
+) -> tuple[SpikeGPT | Transformer, Evaluation]:
     """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv`, `curve.svg` and `run.json`.
 
     Returns the model as stored (matrices rounded to float16) and its score on the validation part.
@@ -97,7 +98,7 @@ def train(
         raise UserError(f"{last} exists: pass --resume to continue that run, or choose another --out")
     torch.set_flush_denormal(True)  # decaying membranes and WKV gradients become denormal: 10x slower
     torch.manual_seed(cfg.seed)
-    model = SpikeGPT(config)
+    model = build(config)
     optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=True)
     provenance = {
         "text": corpus.name,
@@ -118,12 +119,10 @@ def train(
     state: State | None = None
     since, tokens_since, losses, densities = time.perf_counter(), 0, [], []
     for step in range(first, cfg.steps):
-        if step % ROUND == 0:
+        if step % ROUND == 0 or config.variant == TRANSFORMER:  # positions are learned: every window starts anew
             state = None
-            if step > first and step % cfg.eval_every < ROUND:
-                checkpoint.save(
-                    model, last, provenance=provenance, optimizer=optimizer.state_dict(), step=step, rows=rows
-                )
+        if step % ROUND == 0 and step > first and step % cfg.eval_every < ROUND:
+            checkpoint.save(model, last, provenance=provenance, optimizer=optimizer.state_dict(), step=step, rows=rows)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(cfg, step)
         batch = window(text, cfg, step)

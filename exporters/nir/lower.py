@@ -11,7 +11,8 @@ import nir
 import numpy as np
 
 from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
-from spikegpt.config import CANONICAL, SPIKE_DRIVEN
+from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS
+from spikegpt.errors import UserError
 
 DT = 1e-4  # seconds a token stands for in NIR's units; SpikingJelly, snnTorch and norse assume this step
 
@@ -43,8 +44,11 @@ def export(model: Any) -> nir.NIRGraph:
     """The complete SpikeGPT model as a NIR graph: one-hot token in, logits out; weights stay float32.
 
     Spiking populations are named as the model's taps, e.g. `block3_att_key_lif` in front of `block3_att_key`.
+    Raises UserError for a Transformer.
     """
     cfg, graph = model.config, _Builder()
+    if cfg.variant not in VARIANTS:
+        raise UserError(f"a {cfg.variant} cannot be lowered: its attention over a growing cache has no NIR form")
     graph.add("token", nir.Input({"input": np.array([cfg.vocab_size])}))
     x = graph.add("embedding", nir.Linear(np.ascontiguousarray(_array(model.embedding_table()).T)), "token")
     for i, block in enumerate(model.blocks):
