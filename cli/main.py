@@ -5,7 +5,7 @@ import sys
 import click
 
 from cli.deploy import energy_report, export, simulate
-from cli.train import evaluate, generate, train
+from cli.train import evaluate, generate, info, train
 from spikegpt import UserError, __version__
 
 BAD_INPUT = 2
@@ -20,7 +20,7 @@ def cli() -> None:
     """
 
 
-for command in (train, evaluate, generate, export, simulate, energy_report):
+for command in (train, evaluate, generate, info, export, simulate, energy_report):
     cli.add_command(command)
 
 

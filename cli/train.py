@@ -1,4 +1,4 @@
-"""`spikegpt train`, `eval` and `generate`: the torch side of the command line."""
+"""`spikegpt train`, `info`, `eval` and `generate`: the torch side of the command line."""
 
 import json
 import sys
@@ -7,15 +7,17 @@ from pathlib import Path
 
 import click
 
-from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, default_tau
+from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, preset
+from spikegpt.errors import UserError
 
 
 @click.command()
 @click.option("--variant", type=click.Choice([*VARIANTS, TRANSFORMER]), default=SPIKE_DRIVEN, show_default=True)
 @click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
-@click.option("--layers", default=4, show_default=True)
-@click.option("--width", default=256, show_default=True)
+@click.option("--preset", "size", type=click.Choice(list(PRESETS)), default="tiny", show_default=True)
+@click.option("--layers", type=int, help="Instead of the preset's.")
+@click.option("--width", type=int, help="Instead of the preset's.")
 @click.option("--steps", default=2000, show_default=True)
 @click.option("--batch", default=8, show_default=True)
 @click.option("--ctx", default=256, show_default=True, help="Tokens a window.")
@@ -24,8 +26,9 @@ from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, default
 @click.option("--density", type=float, help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
 @click.option("--bf16/--no-bf16", default=False, help="Matrix products in bfloat16.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
-def train(variant: str, data: str | None, out: Path, layers: int, width: int, steps: int, batch: int, ctx: int,
-          lr: float, seed: int, density: float | None, bf16: bool, resume: bool) -> None:  # fmt: skip
+def train(variant: str, data: str | None, out: Path, size: str, layers: int | None, width: int | None, steps: int,
+          batch: int, ctx: int, lr: float, seed: int, density: float | None, bf16: bool,
+          resume: bool) -> None:  # fmt: skip
     """Train a byte-level model on a text; leaves model.pt, log.csv and run.json.
 
     Example: spikegpt train --variant spike-driven --steps 8000 --lr 6e-3 --density 0.05 --bf16 --out runs/kjv
@@ -36,7 +39,8 @@ def train(variant: str, data: str | None, out: Path, layers: int, width: int, st
     from spikegpt.train import TrainConfig
     from spikegpt.train import train as run
 
-    config = Config(n_layer=layers, n_embd=width, variant=variant, lif_tau=default_tau(variant), ctx_len=ctx)
+    shape = {k: v for k, v in {"n_layer": layers, "n_embd": width}.items() if v is not None}
+    config = preset(size, variant, vocab_size=256, ctx_len=ctx, **shape)  # bytes
     settings = TrainConfig(steps=steps, batch=batch, ctx=ctx, lr=lr, seed=seed, bf16=bf16, density=density)
     corpus = load_corpus(data)
     columns = (
@@ -57,6 +61,35 @@ def train(variant: str, data: str | None, out: Path, layers: int, width: int, st
     click.echo(
         f"{score.bits_per_byte:.4f} bits per byte on {score.predicted:,} bytes of validation text; {out / 'model.pt'}"
     )
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
+@click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
+@click.option("--json", "as_json", is_flag=True)
+def info(checkpoint: Path | None, size: str | None, as_json: bool) -> None:
+    """Shape, size and origin of a checkpoint, or the parameter counts of a preset.
+
+    Example: spikegpt info models/kjv-spike-driven.pt, or spikegpt info --preset 45m
+    """
+    facts: dict[str, object]
+    if checkpoint is not None and size is None:
+        from spikegpt.checkpoint import read
+
+        record = read(checkpoint)
+        config = Config.from_dict(record["config"])
+        facts = {"file": str(checkpoint), "parameters": config.n_parameters, **config.to_dict(), **record["provenance"]}
+    elif size is not None and checkpoint is None:
+        counts = {f"parameters, {variant}": preset(size, variant).n_parameters for variant in (*VARIANTS, TRANSFORMER)}
+        facts = {"preset": size, "known from": PRESETS[size].note, **preset(size).to_dict(), **counts}
+    else:
+        raise UserError("name a checkpoint or a --preset, one of the two")
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for key, value in facts.items():
+        number = isinstance(value, int) and not isinstance(value, bool)
+        click.echo(f"{key:26} {value:,}" if number else f"{key:26} {value}")
 
 
 @click.command("eval")
@@ -96,7 +129,10 @@ def evaluate(checkpoint: Path, data: str | None, split: str, tokens: int | None,
 )
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
 @click.option("--seed", default=0, show_default=True)
-def generate(checkpoint: Path, prompt: str, tokens: int, temperature: float, top_p: float, seed: int) -> None:
+@click.option("--stop", help="End after this text.")
+def generate(
+    checkpoint: Path, prompt: str, tokens: int, temperature: float, top_p: float, seed: int, stop: str | None
+) -> None:
     """Continue a prompt, byte by byte, with the recurrent form.
 
     Example: spikegpt generate models/kjv-spike-driven.pt --prompt "And God said"
@@ -105,9 +141,12 @@ def generate(checkpoint: Path, prompt: str, tokens: int, temperature: float, top
     from spikegpt.generate import generate as continue_prompt
 
     model = spikegpt.load(checkpoint)
-    stdout = sys.stdout.buffer
-    stdout.write(prompt.encode())
-    for token in continue_prompt(model, prompt.encode(), tokens, temperature, top_p, seed):
+    stdout, written = sys.stdout.buffer, prompt.encode()
+    stdout.write(written)
+    for token in continue_prompt(model, written, tokens, temperature, top_p, seed):
         stdout.write(bytes([token]))
         stdout.flush()
+        written += bytes([token])
+        if stop and written.endswith(stop.encode()):
+            break
     stdout.write(b"\n")

@@ -43,7 +43,7 @@ def text(tmp_path):
 
 def test_help_and_version(run):
     assert run("--version")[1].strip() == f"spikegpt, version {spikegpt.__version__}"
-    for command in ("train", "eval", "generate", "export", "simulate", "energy-report"):
+    for command in ("train", "eval", "generate", "info", "export", "simulate", "energy-report"):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert "Example:" in out
@@ -102,6 +102,23 @@ def test_eval_and_generate(run, checkpoint, text):
     assert first[1].startswith("God")
 
 
+def test_generation_stops_at_the_given_text(run, request):
+    shipped = request.config.rootpath / "models" / "kjv-spike-driven.pt"
+    arguments = ["generate", shipped, "--tokens", 60, "--prompt", "And God said", "--temperature", 0]
+    _, whole, _ = run(*arguments)
+    _, cut, _ = run(*arguments, "--stop", "the")
+    assert cut.endswith("the\n")
+    assert whole.startswith(cut.rstrip("\n"))
+    assert len(cut) < len(whole)
+
+
+def test_info_tells_shape_and_size(run, checkpoint):
+    facts = json.loads(run("info", checkpoint, "--json")[1])
+    assert (facts["n_embd"], facts["variant"]) == (16, "spike-driven")
+    assert facts["parameters"] == sum(p.numel() for p in spikegpt.load(checkpoint).parameters())
+    assert "46,553,088" in run("info", "--preset", "45m")[1]
+
+
 def test_train_from_the_command_line(run, text, tmp_path):
     arguments = ["--data", text, "--layers", 1, "--width", 16, "--steps", 4, "--batch", 2, "--ctx", 16]
     code, out, _ = run("train", *arguments, "--out", tmp_path / "run")
@@ -127,7 +144,8 @@ def bad_inputs(folder, checkpoint):
         "simulate tiny.pt --data empty.txt", "simulate tiny.pt --data missing.txt", "simulate tiny.pt --tokens 1",
         "eval missing.pt", "generate tiny.pt --prompt=", "energy-report other.nir", "energy-report cut.pt --out r",
         "export tiny.pt --target abacus --out x", "export cut.pt --target loihi --out x", "export tiny.pt --target nir",
-        "train --out x --data empty.txt", "train --out x --lr 5", "train --out x --steps 0", "unknown",
+        "train --out x --data empty.txt", "info", "info missing.pt",
+        "train --out x --lr 5", "train --out x --steps 0", "unknown",
     ],
 )  # fmt: skip
 def test_mistakes_give_one_clear_line_exit_code_2_and_no_output(command, run, checkpoint, tmp_path, monkeypatch):
