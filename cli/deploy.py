@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from cli.inputs import load_graph, load_text, progress_bar, variant_of
+from cli.inputs import load_graph, load_text, progress_bar, split_option, variant_of
 from spikegpt import UserError, __version__
 
 
@@ -43,13 +43,13 @@ def export(model: str, target: str, out: Path | None) -> None:
 @click.command()
 @click.argument("model", type=str)
 @click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
-@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="test", show_default=True)
+@split_option
 @click.option("--tokens", type=click.IntRange(2), default=1000, show_default=True)
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
 @click.option("--int8", is_flag=True, help="Quantise first (always so with the lava backend).")
 @click.option("--verify", type=str, help="Compare with this checkpoint in PyTorch, or on lava with the event backend.")
 @click.option("--json", "as_json", is_flag=True)
-def simulate(model: str, data: str | None, split: str, tokens: int, backend: str, int8: bool, verify: str | None,
+def simulate(model: str, data: str | None, split: str | None, tokens: int, backend: str, int8: bool, verify: str | None,
              as_json: bool) -> None:  # fmt: skip
     """Run a checkpoint or .nir file event by event; counts spikes and synaptic operations.
 
@@ -135,14 +135,14 @@ def summary(facts: dict[str, Any]) -> str:
 @click.command("energy-report")
 @click.argument("model", type=str)
 @click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
-@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="test", show_default=True)
+@split_option
 @click.option("--tokens", type=click.IntRange(2), default=4096, show_default=True, help="Tokens to measure on.")
 @click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Position of the Transformer.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Streams that share weight reads.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json and report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the table.")
-def energy_report(model: str, data: str | None, split: str, tokens: int, context: int, batch: int, out: Path | None,
-                  as_json: bool) -> None:  # fmt: skip
+def energy_report(model: str, data: str | None, split: str | None, tokens: int, context: int, batch: int,
+                  out: Path | None, as_json: bool) -> None:  # fmt: skip
     """What a model costs per token against a float32 Transformer of its shape, measured on a text.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report
@@ -163,7 +163,7 @@ def energy_report(model: str, data: str | None, split: str, tokens: int, context
         "spikegpt": __version__,
         "model_file": Path(model).name,
         "model_sha256": _sha256(model),
-        "text": f"{corpus.name}, {split} part",
+        "text": corpus.name,
         "text_sha256": corpus.sha256,
         **{k: v.decode() if isinstance(v, bytes) else v for k, v in graph.metadata.items() if not hasattr(v, "shape")},
     }

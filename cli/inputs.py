@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import click
 import numpy as np
 
 from spikegpt.corpus import Corpus, load_corpus
@@ -35,13 +37,22 @@ def load_graph(path: str) -> "nir.NIRGraph":
     return exporter.export(spikegpt.load(path))
 
 
-def load_text(data: str | None, split: str, tokens: int | None) -> tuple[Corpus, np.ndarray]:
-    """A corpus and the first `tokens` tokens of one of its parts (all of a text under 1,000 bytes, which has none)."""
+split_option = click.option(
+    "--split",
+    type=click.Choice(["train", "valid", "test", "all"]),
+    help="Part of the text; default: test of the embedded text, all of a --data file.",
+)
+
+
+def load_text(data: str | None, split: str | None, tokens: int | None) -> tuple[Corpus, np.ndarray]:
+    """A part of a text, named after both, and its first `tokens` tokens."""
     corpus = load_corpus(data)
-    part = corpus.split(split) if len(corpus.tokens) >= 1000 else corpus.tokens
+    split = split or ("test" if data is None else "all")
+    part = corpus.tokens if split == "all" else corpus.split(split)
     if len(part) < 2:
         raise UserError(f"{corpus.name}: {len(part)} bytes are too few, at least 2 are needed")
-    return corpus, part[:tokens].astype(np.int64)
+    name = corpus.name if split == "all" else f"{corpus.name}, {split} part"
+    return replace(corpus, name=name), part[:tokens].astype(np.int64)
 
 
 def variant_of(graph: "nir.NIRGraph") -> str:

@@ -25,9 +25,9 @@ for command in (train, evaluate, generate, info, export, simulate, energy_report
 
 
 def main() -> None:
-    """Run the command line; a UserError ends it with one line on standard error and exit code 2."""
+    """Run the command line; a user's mistake ends it with one line on standard error and exit code 2."""
     try:
         cli()
-    except UserError as error:
+    except (UserError, OSError) as error:  # OSError: a path that cannot be read or written
         click.echo(f"spikegpt: {error}", err=True)
         sys.exit(BAD_INPUT)

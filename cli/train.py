@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from cli.inputs import load_text, progress_bar, split_option
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
 
@@ -95,17 +96,18 @@ def info(checkpoint: Path | None, size: str | None, as_json: bool) -> None:
 @click.command("eval")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--data", type=str, help="Text or byte file; default: the embedded King James Bible.")
-@click.option("--split", type=click.Choice(["train", "valid", "test"]), default="test", show_default=True)
+@split_option
 @click.option("--tokens", type=click.IntRange(2), help="Only the first N tokens of the part.")
 @click.option("--streams", type=click.IntRange(1), default=8, show_default=True, help="Runs the text is cut into.")
 @click.option("--json", "as_json", is_flag=True)
-def evaluate(checkpoint: Path, data: str | None, split: str, tokens: int | None, streams: int, as_json: bool) -> None:
+def evaluate(
+    checkpoint: Path, data: str | None, split: str | None, tokens: int | None, streams: int, as_json: bool
+) -> None:
     """Bits per byte of a checkpoint on a text, and the firing rates of its populations.
 
     Example: spikegpt eval models/kjv-spike-driven.pt --split test
     """
     import spikegpt
-    from cli.inputs import load_text, progress_bar
     from spikegpt.evaluate import evaluate as run
 
     model = spikegpt.load(checkpoint)
@@ -113,9 +115,9 @@ def evaluate(checkpoint: Path, data: str | None, split: str, tokens: int | None,
     with progress_bar("evaluating", len(part), as_json) as advance:
         score = run(model, part, streams, advance)
     if as_json:
-        click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256, "split": split}))
+        click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256}))
         return
-    click.echo(f"{score.bits_per_byte:.4f} bits per byte over {score.predicted:,} bytes of {corpus.name}, {split} part")
+    click.echo(f"{score.bits_per_byte:.4f} bits per byte over {score.predicted:,} bytes of {corpus.name}")
     if score.density is not None:
         click.echo(f"{score.density:.4f} of the body's synapses active a token")
 

@@ -96,6 +96,7 @@ def train(
     last = out / "last.pt"
     if last.exists() and not resume:
         raise UserError(f"{last} exists: pass --resume to continue that run, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
     torch.set_flush_denormal(True)  # decaying membranes and WKV gradients become denormal: 10x slower
     torch.manual_seed(cfg.seed)
     model = build(config)

@@ -56,6 +56,11 @@ def test_simulate_verifies_against_pytorch(run, checkpoint, text):
     assert facts["verify"]["spike_agreement"] == 1
     assert facts["verify"]["max_logit_difference"] < 1e-4
     assert facts["tokens"] == 60
+    whole = json.loads(run("simulate", checkpoint, "--data", text, "--tokens", 5000, "--json")[1])
+    assert whole["tokens"] == text.stat().st_size  # a user's file is not split unless asked for
+    part = json.loads(run("simulate", checkpoint, "--data", text, "--split", "valid", "--json")[1])
+    assert part["tokens"] == whole["tokens"] // 20
+    assert "valid part" in part["text"]
 
 
 def test_nir_export_then_simulation_of_the_file_gives_the_same_numbers(run, checkpoint, text, tmp_path):
