@@ -20,12 +20,14 @@ test: $(READY)
 	SPIKEGPT_REQUIRE_LAVA=1 $(BIN)/python -m pytest
 
 # torch first and by version: another range would pull the newest build with CUDA. lava-nc declares Python < 3.11 but
-# runs on newer with exporters/loihi/compat.py; its other requirements are pinned too low, hence --no-deps.
+# runs on newer with exporters/loihi/compat.py; its other requirements are pinned too low, hence --no-deps. The last line
+# is what the tests compare with.
 $(READY): pyproject.toml Makefile
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,lava]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "lava-nc==0.10.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "lava-nc==0.10.0" "lava-dl==0.6.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "norse==1.1.0" "nirtorch==2.6" "spikingjelly==2.0.0"
 	touch $@
 
 clean:
