@@ -4,20 +4,22 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from spikegpt.corpus import Corpus, load_corpus
+from spikegpt.corpus import CHARACTERS, Corpus, load_corpus
 from spikegpt.errors import UserError
+from spikegpt.tokenizer import Tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     import nir
 
 
 @contextmanager
-def progress_bar(label: str, total: int, quiet: bool) -> Iterator[Callable[[int], None]]:
+def progress_bar(label: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal that vanishes when done; gives the function that advances it."""
     from rich.progress import Progress
 
@@ -37,6 +39,17 @@ def load_graph(path: str) -> "nir.NIRGraph":
     return exporter.export(spikegpt.load(path))
 
 
+data_option = click.option(
+    "--data",
+    type=str,
+    help="A text (also .xz, .zip, .jsonl.zst), a folder of `spikegpt tokenize`, or a .bin with its .idx; default: the "
+    "embedded King James Bible.",
+)
+tokenizer_option = click.option(
+    "--tokenizer",
+    type=str,
+    help='"bytes", "characters", or a JSON file of the `tokenizers` library or of the released code.',
+)
 split_option = click.option(
     "--split",
     type=click.Choice(["train", "valid", "test", "all"]),
@@ -44,15 +57,31 @@ split_option = click.option(
 )
 
 
-def load_text(data: str | None, split: str | None, tokens: int | None) -> tuple[Corpus, np.ndarray]:
-    """A part of a text, named after both, and its first `tokens` tokens."""
-    corpus = load_corpus(data)
+def named_tokenizer(name: str | None) -> Tokenizer | str | None:
+    """What --tokenizer names; None and "bytes" are bytes."""
+    if name in (None, "bytes", CHARACTERS):
+        return None if name != CHARACTERS else CHARACTERS
+    return read_tokenizer(name)
+
+
+def known_tokenizer(tokenizer: Tokenizer | None, path: Path | str) -> Tokenizer:
+    """The tokenizer of a model. Raises UserError where nobody said which."""
+    if tokenizer is None:
+        raise UserError(f"{path}: the file does not say how text becomes its tokens; name --tokenizer FILE.json")
+    return tokenizer
+
+
+def load_text(
+    data: str | None, split: str | None, tokens: int | None, tokenizer: Tokenizer | None = None
+) -> tuple[Corpus, np.ndarray]:
+    """A part of a text, named after both, and its first `tokens` tokens as its tokenizer cuts (default: bytes)."""
+    corpus = load_corpus(data, tokenizer)
     split = split or ("test" if data is None else "all")
     part = corpus.tokens if split == "all" else corpus.split(split)
     if len(part) < 2:
-        raise UserError(f"{corpus.name}: {len(part)} bytes are too few, at least 2 are needed")
+        raise UserError(f"{corpus.name}: {len(part)} tokens are too few, at least 2 are needed")
     name = corpus.name if split == "all" else f"{corpus.name}, {split} part"
-    return replace(corpus, name=name), part[:tokens].astype(np.int64)
+    return replace(corpus, name=name), np.asarray(part[:tokens]).astype(np.int64)
 
 
 def variant_of(graph: "nir.NIRGraph") -> str:

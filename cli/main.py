@@ -5,6 +5,7 @@ import sys
 import click
 
 from cli.deploy import energy_report, export, simulate
+from cli.tokenize import tokenize
 from cli.train import evaluate, generate, info, train
 from spikegpt import UserError, __version__
 
@@ -20,7 +21,7 @@ def cli() -> None:
     """
 
 
-for command in (train, evaluate, generate, info, export, simulate, energy_report):
+for command in (tokenize, train, evaluate, generate, info, export, simulate, energy_report):
     cli.add_command(command)
 
 

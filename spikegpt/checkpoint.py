@@ -18,6 +18,7 @@ from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 from spikegpt.model import SpikeGPT, build
 from spikegpt.published import infer_config, is_published
+from spikegpt.tokenizer import Tokenizer, default_tokenizer, read_tokenizer, tokenizer_from_dict
 from spikegpt.transformer import Transformer
 
 FORMAT = "spikegpt-checkpoint-1"
@@ -33,11 +34,12 @@ def save(
     `.safetensors` cannot.
     """
     path = Path(path)
+    tokenizer = model.tokenizer.to_dict() if model.tokenizer else None
     weights = {k: v.half() if half and v.squeeze().ndim == 2 else v for k, v in model.state_dict().items()}
     if path.suffix == SAFETENSORS:
         if extra:
             raise UserError(f"{path}: a {SAFETENSORS} file holds weights only, not {', '.join(extra)}")
-        texts = {"config": model.config.to_dict(), "provenance": provenance or {}}
+        texts = {"config": model.config.to_dict(), "provenance": provenance or {}, "tokenizer": tokenizer}
         metadata = {"format": FORMAT, **{k: json.dumps(v) for k, v in texts.items()}}
         write_atomically(path, lambda beside: save_file(weights, beside, metadata))
         return
@@ -46,6 +48,7 @@ def save(
         "config": model.config.to_dict(),
         "model": weights,
         "provenance": provenance or {},
+        "tokenizer": tokenizer,
         **extra,
     }
     write_atomically(path, lambda beside: torch.save(record, beside))
@@ -99,14 +102,16 @@ def read_safetensors(path: Path) -> object:
             weights: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata.get("format") != FORMAT:
             return weights
-        texts = {name: json.loads(metadata[name]) for name in ("config", "provenance")}
+        texts = {name: json.loads(metadata.get(name, "null")) for name in ("config", "provenance", "tokenizer")}
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a readable {SAFETENSORS} file: {' '.join(str(error).split())}") from error
     return {"format": FORMAT, "model": weights, **texts}
 
 
-def load(path: str | Path, **overrides) -> SpikeGPT | Transformer:
+def load(path: str | Path, *, tokenizer: str | Path | None = None, **overrides) -> SpikeGPT | Transformer:
     """Load a checkpoint as a float32 model in evaluation mode; `overrides` replace fields of its Config.
+
+    `tokenizer` names a JSON file (see `read_tokenizer`) for models that come without: the released ones.
 
     Takes our own files, `.safetensors`, and state dicts of the released code, for which `binary_embedding` may be
     "auto" (the default: as the released run-time does), True or False. float32 tensors stay mapped to the file.
@@ -128,8 +133,24 @@ def load(path: str | Path, **overrides) -> SpikeGPT | Transformer:
     bad = [name for name, weight in model.named_parameters() if not all_finite(weight)]
     if bad:
         raise UserError(f"{path}: {bad[0]} holds NaN or infinite values")
-    setattr(model, "provenance", record["provenance"])  # noqa: B010 (a plain attribute of a Module)
+    model.provenance = record["provenance"]
+    model.tokenizer = tokenizer_of(record, tokenizer) or model.tokenizer
     return model.eval()
+
+
+def tokenizer_of(record: dict, named: str | Path | None = None) -> Tokenizer | None:
+    """The tokenizer that the user names, else the checkpoint's own, else bytes for 256 entries, else unknown.
+
+    Raises UserError when it has more tokens than the model.
+    """
+    vocab = record["config"]["vocab_size"]
+    if named is None:
+        stored = record.get("tokenizer")
+        return tokenizer_from_dict(stored) if stored else default_tokenizer(vocab)
+    tokenizer = read_tokenizer(named)
+    if tokenizer.vocab_size > vocab:
+        raise UserError(f"{named}: its {tokenizer.vocab_size:,} tokens are more than the model's {vocab:,}")
+    return tokenizer
 
 
 def all_finite(weight: Tensor) -> bool:

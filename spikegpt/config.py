@@ -46,12 +46,18 @@ class Config:
     def n_parameters(self) -> int:
         """Number of trainable parameters: 13 L d^2 + 2 V d in matrices (Transformer: 12 L d^2), the rest in vectors."""
         d, n = self.n_embd, self.n_layer
+        matrices = self.body_synapses + 2 * self.vocab_size * d
         if self.variant == TRANSFORMER:
-            return 12 * n * d * d + 2 * self.vocab_size * d + (4 * n + 2 + self.ctx_len) * d
+            return matrices + (4 * n + 2 + self.ctx_len) * d
         vectors = (
             n * (4 + 5 + 2 + (self.variant == SPIKE_DRIVEN)) + 4
         )  # norms, mixes, decay and bonus, gain; ln0, ln_out
-        return 13 * n * d * d + 2 * self.vocab_size * d + vectors * d
+        return matrices + vectors * d
+
+    @property
+    def body_synapses(self) -> int:
+        """Weights of the matrices between embedding and head; spike-driven, each is a binary synapse."""
+        return (12 if self.variant == TRANSFORMER else 13) * self.n_layer * self.n_embd**2
 
     @classmethod
     def from_dict(cls, values: dict) -> "Config":

@@ -1,7 +1,14 @@
-"""Text as bytes with a fixed 90 / 5 / 5 split; the King James Bible (public domain) ships with the package."""
+"""A text as tokens with a fixed 90 / 5 / 5 split; the King James Bible (public domain) ships with the package.
+
+A corpus is read from any text file (spikegpt/sources.py), from a folder that `spikegpt tokenize` prepared, whose tokens
+stay on disk, or from the `.bin` and `.idx` pair of the released code.
+"""
 
 import hashlib
+import json
 import lzma
+import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -9,21 +16,33 @@ from pathlib import Path
 import numpy as np
 
 from spikegpt.errors import UserError
+from spikegpt.files import directory
+from spikegpt.sources import pieces
+from spikegpt.tokenizer import Bytes, Characters, Tokenizer, smallest_type, tokenizer_from_dict
 
 SPLITS = ("train", "valid", "test")
 EMBEDDED = "kjv"
+TOKENS, FACTS = "tokens.bin", "corpus.json"  # what a prepared folder holds
+CHARACTERS = "characters"
+END_OF_TEXT = "<|endoftext|>"  # between documents, where the vocabulary has it
+INDEX_MAGIC = b"MMIDIDX\x00\x00"
+INDEX_TYPES = {1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 8: "u2"}  # as the released code's index numbers them
+BYTES = Bytes()
+BYTES = Bytes()
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A named text; `tokens` are its bytes, uint8 (N,)."""
+    """A named text; `tokens` (N,) unsigned, possibly mapped from a file; `n_bytes` of text, None if unknown."""
 
     name: str
     sha256: str
     tokens: np.ndarray
+    tokenizer: Tokenizer | None = BYTES
+    n_bytes: int | None = None
 
     def split(self, part: str) -> np.ndarray:
-        """The first 90 % (train), the next 5 % (valid) or the last 5 % (test), cut at whole bytes."""
+        """The first 90 % (train), the next 5 % (valid) or the last 5 % (test), cut at whole tokens."""
         if part not in SPLITS:
             raise UserError(f"split {part!r} is not one of {', '.join(SPLITS)}")
         n = len(self.tokens)
@@ -31,22 +50,127 @@ class Corpus:
         i = SPLITS.index(part)
         return self.tokens[cuts[i] : cuts[i + 1]]
 
+    @property
+    def bytes_per_token(self) -> float | None:
+        """Mean length of a token, which turns bits per token into bits per byte."""
+        return None if self.n_bytes is None else self.n_bytes / len(self.tokens)
 
-def load_corpus(path: str | None = None) -> Corpus:
-    """Read a text or byte file (`.xz` is unpacked), or the embedded text when no path is given.
 
-    Raises UserError when the file cannot be read or is empty.
+def load_corpus(path: str | None = None, tokenizer: Tokenizer | str | None = None) -> Corpus:
+    """Read a text or a prepared corpus, or the embedded text when no path is given.
+
+    `tokenizer`: how to cut a text (default: bytes; "characters": those it holds), or what a `.bin` was cut with.
+    Raises UserError when the file cannot be read, is empty, or was prepared with another tokenizer.
     """
     if path is None or path == EMBEDDED:
-        name = "King James Bible (embedded)"
         raw = lzma.decompress(resources.files("spikegpt").joinpath("text/kjv.txt.xz").read_bytes())
-    else:
-        name = Path(path).name
-        try:
-            raw = Path(path).read_bytes()
-            raw = lzma.decompress(raw) if path.endswith(".xz") else raw
-        except (OSError, lzma.LZMAError) as error:
-            raise UserError(f"{path}: cannot be read as text: {error}") from error
+        return from_text("King James Bible (embedded)", raw, tokenizer)
+    place = Path(path)
+    if place.is_dir():
+        return open_prepared(place, tokenizer)
+    if place.suffix == ".bin" and place.with_suffix(".idx").exists():
+        return open_indexed(place, None if isinstance(tokenizer, str) else tokenizer)
+    return from_text(place.name, b"".join(pieces(place)), tokenizer, path)
+
+
+def from_text(name: str, raw: bytes, tokenizer: Tokenizer | str | None, path: str = "") -> Corpus:
+    """A corpus of a text in memory."""
     if not raw:
         raise UserError(f"{path}: the text is empty; at least 2 bytes are needed")
-    return Corpus(name, hashlib.sha256(raw).hexdigest(), np.frombuffer(raw, np.uint8))
+    if isinstance(tokenizer, str):
+        tokenizer = Characters.of(set(raw.decode(errors="replace")))
+    tokenizer = tokenizer or Bytes()
+    try:
+        tokens = tokenizer.encode(raw)
+    except UserError as error:
+        raise UserError(f"{path or name}: {error}") from error
+    return Corpus(name, hashlib.sha256(raw).hexdigest(), tokens, tokenizer, len(raw))
+
+
+def prepare(
+    paths: list[Path], tokenizer: Tokenizer | str, out: Path, progress: Callable[[int], None] = lambda done: None
+) -> Corpus:
+    """Cut texts of any size into tokens, piece by piece, and leave a folder that `load_corpus` opens without reading.
+
+    "characters" reads the texts twice: once for the vocabulary. `progress` is told the bytes of text done.
+    Raises UserError as `load_corpus` does.
+    """
+    if isinstance(tokenizer, str):
+        seen: set[str] = set()
+        for path in paths:
+            for piece in pieces(path):
+                seen.update(piece.decode(errors="replace"))
+        tokenizer = Characters.of(seen) if seen else Bytes()
+    digest, n_bytes, n_tokens = hashlib.sha256(), 0, 0
+    with directory(out) as beside:
+        with (beside / TOKENS).open("wb") as file:
+            for path in paths:
+                for piece in pieces(path):
+                    try:
+                        tokens = tokenizer.encode(piece)
+                    except UserError as error:
+                        raise UserError(f"{path}: after {n_bytes:,} bytes: {error}") from error
+                    if ".jsonl" in path.suffixes:
+                        tokens = np.concatenate([tokens, separator(tokenizer)])
+                    file.write(tokens.tobytes())
+                    digest.update(piece)
+                    n_bytes, n_tokens = n_bytes + len(piece), n_tokens + len(tokens)
+                    progress(len(piece))
+        if not n_tokens:
+            raise UserError(f"{', '.join(map(str, paths))}: the text is empty; at least 2 bytes are needed")
+        facts = {
+            "name": " + ".join(path.name for path in paths),
+            "sha256": digest.hexdigest(),
+            "tokens": n_tokens,
+            "bytes": n_bytes,
+            "tokenizer": tokenizer.to_dict(),
+        }
+        (beside / FACTS).write_text(json.dumps(facts) + "\n")
+    return open_prepared(out, None)
+
+
+def separator(tokenizer: Tokenizer) -> np.ndarray:
+    """What stands behind a document: the end-of-text token if there is one, else a line end."""
+    try:
+        marked = tokenizer.encode(END_OF_TEXT.encode())
+    except UserError:
+        marked = np.empty(0)
+    try:
+        return marked if len(marked) == 1 else tokenizer.encode(b"\n")
+    except UserError:  # a vocabulary of characters without a line end
+        return np.empty(0, smallest_type(tokenizer.vocab_size))
+
+
+def open_prepared(folder: Path, tokenizer: Tokenizer | str | None) -> Corpus:
+    """The corpus in a folder of `prepare`; its tokens stay on disk."""
+    try:
+        facts = json.loads((folder / FACTS).read_text())
+        own = tokenizer_from_dict(facts["tokenizer"])
+        tokens = np.memmap(folder / TOKENS, smallest_type(own.vocab_size), "r")
+        corpus = Corpus(facts["name"], facts["sha256"], tokens, own, facts["bytes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}: not a folder that `spikegpt tokenize` wrote: {error}") from error
+    if len(tokens) != facts["tokens"]:
+        raise UserError(f"{folder / TOKENS}: {len(tokens):,} tokens where {FACTS} says {facts['tokens']:,}")
+    if tokenizer is not None and tokenizer != own and not (tokenizer == CHARACTERS and isinstance(own, Characters)):
+        raise UserError(f"{folder}: it was prepared with another tokenizer ({facts['tokenizer']['kind']})")
+    return corpus
+
+
+def open_indexed(path: Path, tokenizer: Tokenizer | None) -> Corpus:
+    """The token file of the released code (Megatron's MMapIndexedDataset), mapped; documents follow each other."""
+    index = path.with_suffix(".idx").read_bytes()
+    head = struct.Struct("<9sQBQ")
+    if len(index) < head.size:
+        raise UserError(f"{path.with_suffix('.idx')}: truncated: {len(index)} bytes")
+    magic, _, code, count = head.unpack_from(index)
+    if magic != INDEX_MAGIC or code not in INDEX_TYPES:
+        raise UserError(f"{path.with_suffix('.idx')}: not an index of tokens (MMapIndexedDataset of whole numbers)")
+    sizes = np.frombuffer(index, "<i4", min(count, (len(index) - head.size - 8) // 4), head.size + 8)
+    tokens = np.memmap(path, np.dtype("<" + INDEX_TYPES[code]), "r")
+    if len(sizes) != count or int(sizes.sum(dtype=np.int64)) != len(tokens):
+        raise UserError(f"{path}: {len(tokens):,} tokens, but its index counts {int(sizes.sum(dtype=np.int64)):,}")
+    digest = hashlib.sha256()
+    for low in range(0, len(tokens), 1 << 22):
+        digest.update(tokens[low : low + (1 << 22)].tobytes())
+    return Corpus(path.name, digest.hexdigest(), tokens, tokenizer, None)

@@ -11,6 +11,7 @@ from torch.nn import functional
 from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT, State
+from spikegpt.tokenizer import Tokenizer
 from spikegpt.transformer import Transformer
 
 CHUNK = 256  # tokens a forward call; the carried state makes the result independent of it
@@ -18,10 +19,15 @@ CHUNK = 256  # tokens a forward call; the carried state makes the result indepen
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`bits_per_byte` over `predicted` bytes; `density` is the share of active synapse inputs, weighted by fan-out."""
+    """Mean code length of `predicted` tokens. A token, a Unicode character and a byte are different units: the last two
+    are None where the tokenizer is unknown or the text is not UTF-8. `density` is the share of active synapse inputs,
+    weighted by fan-out.
+    """
 
-    bits_per_byte: float
     predicted: int
+    bits_per_token: float
+    bits_per_character: float | None
+    bits_per_byte: float | None
     density: float | None
     rates: dict[str, float]
 
@@ -48,11 +54,12 @@ def evaluate(
     if length < 2:
         raise UserError(f"{len(tokens)} tokens are too few for {streams} streams: at least 2 each are needed")
     text = torch.from_numpy(tokens[: length * streams].astype(np.int64)).view(streams, length)
+    device = model.head.weight.device
     state: State | None = None
     nats, weights = 0.0, fan_out_weights(model)
     spikes = dict.fromkeys(weights, 0.0)
     for low, start, high in spans(model, length - 1):
-        x, y = text[:, low:high], text[:, start + 1 : high + 1]
+        x, y = text[:, low:high].to(device), text[:, start + 1 : high + 1].to(device)
         taps: dict = {}
         logits, state = model.run(x, None if model.config.variant == TRANSFORMER else state, taps)
         logits = logits[:, start - low :]
@@ -64,7 +71,26 @@ def evaluate(
     rates = {name: total / (length - 1) for name, total in spikes.items()}
     predicted = streams * (length - 1)
     density = sum(weights[name] * rate for name, rate in rates.items()) if rates else None
-    return Evaluation(nats / math.log(2) / predicted, predicted, density, rates)
+    bits = nats / math.log(2)
+    n_bytes, n_characters = text_length(model.tokenizer, text[:, 1:].numpy())
+    return Evaluation(
+        predicted,
+        bits / predicted,
+        bits / n_characters if n_characters else None,
+        bits / n_bytes if n_bytes else None,
+        density,
+        rates,
+    )
+
+
+def text_length(tokenizer: Tokenizer | None, streams: np.ndarray) -> tuple[int | None, int | None]:
+    """(bytes, Unicode characters) that tokens (streams, N) stand for; characters are None where they are not UTF-8."""
+    if tokenizer is None:
+        return None, None
+    texts = [tokenizer.decode(stream) for stream in streams]
+    decoded = [text.decode(errors="ignore") for text in texts]  # a stream may begin inside a character
+    whole = all(len(d.encode()) > len(t) - 8 for d, t in zip(decoded, texts, strict=True))
+    return sum(map(len, texts)), sum(map(len, decoded)) if whole else None
 
 
 def spans(model: SpikeGPT | Transformer, length: int) -> Iterator[tuple[int, int, int]]:

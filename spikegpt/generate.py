@@ -7,30 +7,44 @@ import torch
 
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT
+from spikegpt.tokenizer import Tokenizer
 from spikegpt.transformer import Transformer
+
+CONTEXT = 8  # tokens decoded together
+INCOMPLETE = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 @torch.no_grad()
 def generate(
     model: SpikeGPT | Transformer,
+    tokenizer: Tokenizer,
     prompt: bytes,
     count: int,
     temperature: float = 0.8,
     top_p: float = 0.95,
     seed: int = 0,
-) -> Iterator[int]:
-    """Yield `count` tokens after `prompt`, sampled from the smallest set of probability `top_p` (Holtzman et al. 2019).
+) -> Iterator[bytes]:
+    """Yield the text of `count` tokens after `prompt`, one by one.
 
+    Each is sampled from the smallest set of probability `top_p` (Holtzman et al. 2019).
     Temperature 0 always takes the likeliest token. Raises UserError on an empty prompt.
     """
-    if not prompt:
-        raise UserError("the prompt is empty; at least one byte is needed")
+    tokens = tokenizer.encode(prompt).tolist()
+    if not tokens:
+        raise UserError("the prompt is empty; at least one token is needed")
     rng = np.random.default_rng(seed)
-    logits, state = model.run(torch.tensor([list(prompt)]))  # the parallel form reads the prompt
+    logits, state = model.run(torch.tensor([tokens]))  # the parallel form reads the prompt
     last = logits[0, -1]
+    shown, pending = tokens[-CONTEXT:], []  # a token may read differently behind others, or be part of a character
     for _ in range(count):
-        token = sample(last.double().numpy(), temperature, top_p, rng)
-        yield token
+        token = sample(last.double().numpy()[: tokenizer.vocab_size], temperature, top_p, rng)
+        pending.append(token)
+        text = tokenizer.decode(np.array(shown + pending))
+        if text.endswith(INCOMPLETE) and len(pending) < CONTEXT:
+            yield b""
+        else:
+            yield text[len(tokenizer.decode(np.array(shown))) :]
+            shown, pending = (shown + pending)[-CONTEXT:], []
         logits, state = model.step(torch.tensor([token]), state)
         last = logits[0]
 

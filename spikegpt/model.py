@@ -22,6 +22,7 @@ from spikegpt.config import CANONICAL, SPIKE_DRIVEN, TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.kernels import WKV_START, lif, token_shift, wkv
 from spikegpt.kernels.reference import ATanSpike
+from spikegpt.tokenizer import Tokenizer, default_tokenizer
 from spikegpt.transformer import Transformer
 
 State = dict[str, Tensor]  # one entry a delay, membrane or WKV sum, named after its place
@@ -154,6 +155,8 @@ class SpikeGPT(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
+        self.tokenizer: Tokenizer | None = default_tokenizer(config.vocab_size)
+        self.provenance: dict = {}  # how the model came to be
         self.emb = nn.Embedding(config.vocab_size, config.n_embd)
         self.blocks = nn.ModuleList([Block(config, i) for i in range(config.n_layer)])
         self.ln_out = nn.LayerNorm(config.n_embd)

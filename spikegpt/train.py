@@ -1,30 +1,32 @@
-"""Training on byte text: Adam, cosine schedule, state carried between windows, checkpoints that can be resumed.
+"""Training on tokens: Adam, cosine schedule, state carried between windows, checkpoints that can be resumed.
 
 Rows of a batch are streams: each starts at a random place, is read window after window with its state carried
 (gradients stop at window edges), and restarts every ROUND windows. What a step sees depends on (seed, step) alone,
-so a resumed run repeats an uninterrupted one.
+so a resumed run repeats an uninterrupted one, and several processes see together what one would.
 """
 
-import csv
 import json
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional
+from torch import Tensor
 
 from spikegpt import checkpoint
 from spikegpt.config import TRANSFORMER, Config
 from spikegpt.corpus import Corpus
-from spikegpt.curve import plot_curve
 from spikegpt.errors import UserError
-from spikegpt.evaluate import Evaluation, evaluate, fan_out_weights
+from spikegpt.evaluate import Evaluation, evaluate
 from spikegpt.files import write_atomically
-from spikegpt.model import SpikeGPT, State, Taps, build
+from spikegpt.model import SpikeGPT, State, build
+from spikegpt.objective import Objective, Score
+from spikegpt.parallel import Place, place
+from spikegpt.training_log import Row, plot_curve, write_log
 from spikegpt.transformer import Transformer
 
 ROUND = 32  # windows before streams restart; checkpoints fall on round edges, where no state is carried
@@ -33,10 +35,11 @@ LOG_EVERY = 50
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train; lengths in tokens, `lr` the peak learning rate."""
+    """How to train; lengths in tokens, `lr` the peak learning rate, `batch` rows over all processes."""
 
     steps: int = 2000
     batch: int = 8
+    accumulate: int = 1  # micro-batches a step, to save memory
     ctx: int = 256
     lr: float = 5e-3
     final_lr: float = 1e-5  # the published end of the schedule
@@ -50,7 +53,7 @@ class TrainConfig:
     eval_tokens: int = 65536
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "ctx", "eval_every", "eval_tokens"):
+        for name in ("steps", "batch", "accumulate", "ctx", "eval_every", "eval_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)}: must be at least 1")
         if not 0 < self.lr < 1:
@@ -67,12 +70,12 @@ def learning_rate(cfg: TrainConfig, step: int) -> float:
     return cfg.final_lr + (cfg.lr - cfg.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def window(text: np.ndarray, cfg: TrainConfig, step: int) -> torch.Tensor:
+def window(text: np.ndarray, cfg: TrainConfig, step: int) -> Tensor:
     """The tokens of one step, (batch, ctx + 1) int64."""
-    round_, place = divmod(step, ROUND)
+    round_, within = divmod(step, ROUND)
     span = min(ROUND * cfg.ctx, len(text) - 1) // cfg.ctx * cfg.ctx
     starts = np.random.default_rng([cfg.seed, round_]).integers(0, len(text) - span, cfg.batch)
-    low = starts + place * cfg.ctx % span
+    low = starts + within * cfg.ctx % span
     return torch.from_numpy(np.stack([text[i : i + cfg.ctx + 1] for i in low]).astype(np.int64))
 
 
@@ -83,24 +86,26 @@ def train(
     out: Path,
     *,
     resume: bool = False,
-    report: Callable[[dict], None] = lambda row: None,
+    device: str = "cpu",
+    report: Callable[[Row], None] = lambda row: None,
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
     """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv`, `curve.svg` and `run.json`.
 
-    Returns the model as stored (matrices rounded to float16) and its score on the validation part.
-    Raises UserError when the text is shorter than a window or `out` holds a run that is not to be resumed.
+    Under `torchrun` every process takes its share of each batch and the first one writes. Returns the model as stored
+    (matrices rounded to float16, on the CPU) and its score on the validation part.
+    Raises UserError when the text is shorter than a window, the batch cannot be shared out, the device is not there,
+    or `out` holds a run that is not to be resumed.
     """
     text, valid = corpus.split("train"), corpus.split("valid")
     if len(text) < cfg.ctx + 2:
-        raise UserError(f"{corpus.name}: {len(text)} training bytes are fewer than a window of {cfg.ctx} + 2")
+        raise UserError(f"{corpus.name}: {len(text)} training tokens are fewer than a window of {cfg.ctx} + 2")
     last = out / "last.pt"
     if last.exists() and not resume:
         raise UserError(f"{last} exists: pass --resume to continue that run, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
     torch.set_flush_denormal(True)  # decaying membranes and WKV gradients become denormal: 10x slower
     torch.manual_seed(cfg.seed)
     model = build(config)
-    optimizer = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=True)
+    model.tokenizer = corpus.tokenizer
     provenance = {
         "text": corpus.name,
         "text_sha256": corpus.sha256,
@@ -108,81 +113,125 @@ def train(
         "torch": str(torch.__version__),
         **{f"train_{k}": v for k, v in asdict(cfg).items() if v is not None},
     }
-    first, rows = 0, []
-    if resume:
-        record = checkpoint.read(last)
-        if record["provenance"] != provenance or record["config"] != config.to_dict():
-            raise UserError(f"{last}: it was made with other settings; resume with the command in run.json")
-        model.load_state_dict(record["model"])
-        optimizer.load_state_dict(record["optimizer"])
-        first, rows = record["step"], record["rows"]
-    weights = fan_out_weights(model)
-    state: State | None = None
-    since, tokens_since, losses, densities = time.perf_counter(), 0, [], []
-    for step in range(first, cfg.steps):
-        if step % ROUND == 0 or config.variant == TRANSFORMER:  # positions are learned: every window starts anew
-            state = None
-        if step % ROUND == 0 and step > first and step % cfg.eval_every < ROUND:
-            checkpoint.save(model, last, provenance=provenance, optimizer=optimizer.state_dict(), step=step, rows=rows)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(cfg, step)
-        batch = window(text, cfg, step)
-        taps: Taps = {}
-        with torch.autocast("cpu", torch.bfloat16, enabled=cfg.bf16):
-            logits, state = model.run(batch[:, :-1], state, taps if weights else None)
-        loss = functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
-        losses.append(loss.item())
-        if weights:
-            density = torch.stack([share * taps[name].mean() for name, share in weights.items()]).sum()
-            densities.append(density.item())
-            if cfg.density is not None:
-                loss = loss + cfg.density_weight * functional.relu(density - cfg.density)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), cfg.clip)
-        optimizer.step()
-        tokens_since += batch[:, 1:].numel()
-        if (step + 1) % LOG_EVERY == 0 or step + 1 == cfg.steps:
-            now = time.perf_counter()
-            row: dict[str, float | str] = {
-                "step": step + 1,
-                "tokens": (step + 1) * cfg.batch * cfg.ctx,
-                "train_bits_per_byte": float(np.mean(losses)) / math.log(2),
-                "density": float(np.mean(densities)) if densities else "",
-                "lr": learning_rate(cfg, step),
-                "tokens_per_s": tokens_since / (now - since),
-                "valid_bits_per_byte": "",
-            }
-            if not math.isfinite(losses[-1]):
-                raise UserError(f"the loss became {losses[-1]} at step {step + 1}: lower --lr (now {cfg.lr})")
-            if (step + 1) % cfg.eval_every < LOG_EVERY and step + 1 < cfg.steps:
-                row["valid_bits_per_byte"] = evaluate(model, valid[: cfg.eval_tokens]).bits_per_byte
-            rows.append(row)
-            report(row)
-            write_log(out / "log.csv", rows)
-            since, tokens_since, losses, densities = time.perf_counter(), 0, [], []
-    checkpoint.save(model, out / "model.pt", provenance=provenance, half=True)
-    write_atomically(out / "curve.svg", lambda beside: plot_curve(rows, beside))
+    with place(device) as here:
+        if cfg.batch % (here.world * cfg.accumulate):
+            raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
+        run = Run(model.to(here.device), text, cfg, here)
+        if resume and last.exists():
+            record = checkpoint.read(last)
+            if record["provenance"] != provenance or record["config"] != config.to_dict():
+                raise UserError(f"{last}: it was made with other settings; resume with the command in run.json")
+            run.restore(record)
+        if here.rank == 0:
+            out.mkdir(parents=True, exist_ok=True)
+        while run.step < cfg.steps:
+            if run.at_checkpoint and here.rank == 0:
+                checkpoint.save(model, last, provenance=provenance, **run.training_state())
+            row = run.advance()
+            if row is None:
+                continue
+            if run.step % cfg.eval_every < LOG_EVERY and run.step < cfg.steps and here.rank == 0:
+                score = evaluate(model, valid[: cfg.eval_tokens])
+                row["valid_bits_per_token"] = score.bits_per_token
+                row["valid_bits_per_byte"] = score.bits_per_byte or ""
+            per_byte = corpus.bytes_per_token
+            row["train_bits_per_byte"] = float(row["train_bits_per_token"]) / per_byte if per_byte else ""
+            run.rows.append(row)
+            if here.rank == 0:
+                report(row)
+                write_log(out / "log.csv", run.rows)
+            run.start_clock()
+        if here.rank == 0:
+            checkpoint.save(model, out / "model.pt", provenance=provenance, half=True)
+            write_atomically(out / "curve.svg", lambda beside: plot_curve(run.rows, beside))
     model = checkpoint.load(out / "model.pt")
     score = evaluate(model, valid)
-    summary = {
-        "config": config.to_dict(),
-        "provenance": provenance,
-        "valid_bits_per_byte": score.bits_per_byte,
-        "density": score.density,
-        "rates": score.rates,
-    }
-    write_atomically(out / "run.json", lambda p: p.write_text(json.dumps(summary, indent=1) + "\n"))
+    if here.rank == 0:
+        summary = {"config": config.to_dict(), "provenance": provenance, "valid": asdict(score)}
+        write_atomically(out / "run.json", lambda beside: beside.write_text(json.dumps(summary, indent=1) + "\n"))
     return model, score
 
 
-def write_log(path: Path, rows: list[dict]) -> None:
-    """Write the training curve as CSV."""
+class Run:
+    """The part of a training run that changes: weights, optimizer, carried state, and what the next row averages."""
 
-    def write(beside: Path) -> None:
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+    def __init__(self, model: SpikeGPT | Transformer, text: np.ndarray, cfg: TrainConfig, here: Place):
+        self.model, self.text, self.cfg, self.here = model, text, cfg, here
+        fused = here.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=fused
+        )
+        self.objective = here.wrap(Objective(model, here, cfg.density, cfg.density_weight))
+        self.states: list[State | None] = [None] * cfg.accumulate
+        self.step = self.first = 0
+        self.rows: list[Row] = []
+        self.start_clock()
 
-    write_atomically(path, write)
+    def start_clock(self) -> None:
+        """Begin the averages of the next row."""
+        self.since, self.counted, self.nats, self.densities = time.perf_counter(), 0, [], []  # type: ignore[var-annotated]
+
+    @property
+    def at_checkpoint(self) -> bool:
+        """Whether this is the round edge to save at."""
+        return self.step % ROUND == 0 and self.step > self.first and self.step % self.cfg.eval_every < ROUND
+
+    def training_state(self) -> dict:
+        """What a checkpoint holds besides the weights."""
+        return {"optimizer": self.optimizer.state_dict(), "step": self.step, "rows": self.rows}
+
+    def restore(self, record: dict) -> None:
+        """Go on from a checkpoint."""
+        self.model.load_state_dict(record["model"])
+        self.optimizer.load_state_dict(record["optimizer"])
+        self.step = self.first = record["step"]
+        self.rows = record["rows"]
+
+    def advance(self) -> Row | None:
+        """One step; a row of the log every LOG_EVERY steps."""
+        cfg, here = self.cfg, self.here
+        if self.step % ROUND == 0 or self.model.config.variant == TRANSFORMER:  # learned positions start anew
+            self.states = [None] * cfg.accumulate
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(cfg, self.step)
+        self.optimizer.zero_grad()
+        mine = window(self.text, cfg, self.step).chunk(here.world)[here.rank]
+        scores = [self.backward(i, rows.to(here.device)) for i, rows in enumerate(mine.chunk(cfg.accumulate))]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
+        self.optimizer.step()
+        self.step += 1
+        self.counted += cfg.batch * cfg.ctx
+        self.nats.append(torch.stack([score.nats for score in scores]).mean())
+        if scores[0].density is not None:
+            self.densities.append(torch.stack([s.density.detach() for s in scores if s.density is not None]).mean())
+        if self.step % LOG_EVERY and self.step < cfg.steps:
+            return None
+        return self.row(scores[-1].rates)
+
+    def backward(self, part: int, rows: Tensor) -> Score:
+        """Gradients of one micro-batch; processes exchange theirs with the last one."""
+        waits = self.here.world > 1 and part + 1 < self.cfg.accumulate
+        with self.objective.no_sync() if waits else nullcontext():  # type: ignore[operator]
+            with torch.autocast(self.here.device.type, torch.bfloat16, enabled=self.cfg.bf16):
+                score = self.objective(rows, self.states[part])
+            (score.loss / self.cfg.accumulate).backward()
+        self.states[part] = score.state
+        return score
+
+    def row(self, rates: dict[str, Tensor]) -> Row:
+        """Averages since the last row; rates are those of the last step. Raises UserError when the loss is lost."""
+        nats = float(self.here.mean(torch.stack(self.nats).mean()))
+        if not math.isfinite(nats):
+            raise UserError(f"the loss became {nats} at step {self.step}: lower --lr (now {self.cfg.lr})")
+        return {
+            "step": self.step,
+            "tokens": self.step * self.cfg.batch * self.cfg.ctx,
+            "train_bits_per_token": nats / math.log(2),
+            "train_bits_per_byte": "",
+            "valid_bits_per_token": "",
+            "valid_bits_per_byte": "",
+            "density": float(self.here.mean(torch.stack(self.densities).mean())) if self.densities else "",
+            **{f"rate_{kind}": float(self.here.mean(rate)) for kind, rate in rates.items()},
+            "lr": learning_rate(self.cfg, self.step - 1),
+            "tokens_per_s": self.counted / (time.perf_counter() - self.since),
+        }

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from spikegpt.config import Config
 from spikegpt.errors import UserError
+from spikegpt.tokenizer import Tokenizer, default_tokenizer
 
 HEAD_WIDTH = 64
 State = dict[str, Tensor]
@@ -50,6 +51,8 @@ class Transformer(nn.Module):
     def __init__(self, config: Config):
         super().__init__()
         self.config = config
+        self.tokenizer: Tokenizer | None = default_tokenizer(config.vocab_size)
+        self.provenance: dict = {}
         self.emb = nn.Embedding(config.vocab_size, config.n_embd)
         self.position = nn.Embedding(config.ctx_len, config.n_embd)
         self.blocks = nn.ModuleList([Block(config, i) for i in range(config.n_layer)])

@@ -59,7 +59,7 @@ def test_evaluation_scores_every_token_once_with_half_a_context_before_it(gpt):
     text = np.random.default_rng(0).integers(0, 50, 404)
     score = evaluate(gpt, text, streams=4)
     assert score.predicted == 400
-    assert score.bits_per_byte == pytest.approx(np.log2(50), abs=0.1)
+    assert score.bits_per_token == pytest.approx(np.log2(50), abs=0.1)
 
 
 def test_round_trip_and_refusal_to_lower(gpt, tmp_path):

@@ -1,0 +1,43 @@
+"""What a training run leaves to look at: a table of its rows, and the curve as a picture."""
+
+import csv
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+from spikegpt.files import write_atomically
+
+Row = dict[str, float | str]  # "" where there is no number
+
+
+def write_log(path: Path, rows: list[Row]) -> None:
+    """Write the rows as CSV."""
+
+    def write(beside: Path) -> None:
+        with beside.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    write_atomically(path, write)
+
+
+def plot_curve(rows: list[Row], path: Path) -> None:
+    """Draw the rows of a training log as an SVG file, the same bytes every time."""
+    unit = "byte" if rows[-1]["train_bits_per_byte"] != "" else "token"
+    figure, axes = plt.subplots(figsize=(6, 3.5))
+    curves = (("train", "#56B4E9", "", "training text"), ("valid", "#D55E00", "o", "validation text, first part"))
+    for part, colour, marker, label in curves:
+        points = [(float(row["tokens"]) / 1e6, row[f"{part}_bits_per_{unit}"]) for row in rows]
+        drawn = [point for point in points if point[1] != ""]
+        if drawn:
+            axes.plot(*zip(*drawn, strict=True), color=colour, marker=marker, markersize=3, label=label)
+    axes.set(xlabel="million tokens", ylabel=f"bits per {unit}")
+    axes.legend()
+    figure.tight_layout()
+    with matplotlib.rc_context({"svg.hashsalt": "spikegpt"}):
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    plt.close(figure)
