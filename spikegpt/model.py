@@ -21,7 +21,7 @@ from torch.nn import functional
 from spikegpt.config import CANONICAL, SPIKE_DRIVEN, TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.kernels import WKV_START, lif, token_shift, wkv
-from spikegpt.kernels.reference import ATanSpike
+from spikegpt.kernels.reference import heaviside
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
 from spikegpt.transformer import Transformer
 
@@ -189,7 +189,7 @@ class SpikeGPT(nn.Module):
             bad = tokens[(tokens < 0) | (tokens >= self.config.vocab_size)][0]
             raise UserError(f"token {int(bad)} is out of range: the vocabulary holds 0 to {self.config.vocab_size - 1}")
         e = self.emb(tokens)
-        return cast(Any, self.blocks[0]).ln0(ATanSpike.apply(e) if self.config.binary_embedding else e)
+        return cast(Any, self.blocks[0]).ln0(heaviside(e) if self.config.binary_embedding else e)
 
     @torch.no_grad()
     def embedding_table(self) -> Tensor:

@@ -5,9 +5,12 @@ import pytest
 import snntorch
 import torch
 
+from spikegpt import UserError
 from spikegpt.kernels import WKV_START, lif, token_shift, wkv
+from spikegpt.kernels.compiled import CHUNK, lif_compiled, wkv_compiled
 from spikegpt.kernels.fastmath import exp_nonpositive
 from spikegpt.kernels.reference import lif_loop, token_shift_loop, wkv_loop
+from spikegpt.snntorch_import import from_snntorch
 
 SHAPES = [(1, 1, 1), (3, 7, 70), (2, 5, 129)]
 D = torch.float64
@@ -141,3 +144,55 @@ def test_vectorisable_exponential_is_accurate_and_flushes_denormals():
     exact = np.exp(x.astype(np.float64))
     assert np.max(np.abs(np.array(run(x)) - exact) / exact) < 3e-7
     assert run(np.array([-88.0, -1e30], np.float32)) == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # warnings that torch gives inside its own compiler
+def test_what_a_gpu_runs_equals_the_loops():
+    """The compiled loops, here on the CPU: two whole chunks and a rest, forward and backward."""
+    shape = (2, 2 * CHUNK + 3, 5)
+    x, v = (2 * torch.randn(shape, dtype=D)).requires_grad_(), torch.rand(2, 5, dtype=D)
+    (spikes, membrane), (expected, expected_membrane) = lif_compiled(x, v, 2.0, 1.0), lif_loop(x, v, 2.0, 1.0)
+    assert torch.equal(spikes, expected)
+    torch.testing.assert_close(membrane, expected_membrane)
+    grad = torch.randn(shape, dtype=D)
+    torch.testing.assert_close(torch.autograd.grad(spikes, x, grad)[0], torch.autograd.grad(expected, x, grad)[0])
+    inputs, state = wkv_inputs(shape, started=True)
+    y, new = wkv_compiled(*inputs, state)
+    expected, expected_new = wkv_loop(*inputs, state)
+    torch.testing.assert_close(y, expected)
+    torch.testing.assert_close(new, expected_new)
+    ours, theirs = torch.autograd.grad(y, inputs, grad), torch.autograd.grad(expected, inputs, grad)
+    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.5, 0.9])
+def test_a_lif_trained_in_snntorch_spikes_the_same_after_import(beta):
+    neuron = snntorch.Leaky(beta=beta, threshold=0.7, reset_mechanism="zero", reset_delay=False)
+    x, v, theirs = torch.randn(300, 16), torch.zeros(16), []
+    with torch.no_grad():
+        for current in x:
+            s, v = neuron(current, v)
+            theirs.append(s)
+    imported = from_snntorch(neuron)
+    ours, _ = lif(
+        imported.input_scale * x[None].double(), torch.zeros(1, 16, dtype=D), imported.tau, imported.threshold
+    )
+    assert torch.stack(theirs).sum() > 100
+    assert (ours[0] != torch.stack(theirs)).sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, "reset_mechanism"),
+        ({"reset_mechanism": "zero"}, "reset_delay"),
+        ({"reset_mechanism": "zero", "reset_delay": False, "inhibition": True}, "inhibition"),
+        ({"reset_mechanism": "zero", "reset_delay": False, "beta": torch.rand(4)}, "every channel"),
+        ({"reset_mechanism": "zero", "reset_delay": False, "beta": 1.0}, "beta = 1"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+def test_a_snntorch_neuron_that_is_another_is_refused(options, named):
+    with pytest.raises(UserError, match=named):
+        from_snntorch(snntorch.Leaky(**{"beta": 0.5, **options}))

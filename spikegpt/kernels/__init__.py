@@ -1,7 +1,7 @@
 """Sequence kernels of SpikeGPT: token shift, LIF and WKV, each forward and backward over (rows, T, channels).
 
 Every kernel has a plain PyTorch loop as its specification (`reference.py`) and a fused numba form on the CPU.
-Tensors on other devices take the loop.
+On a GPU they are compiled (`compiled.py`).
 """
 
 from spikegpt.kernels.lif import lif

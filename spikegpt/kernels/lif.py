@@ -7,8 +7,9 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.kernels.compiled import lif_compiled
 from spikegpt.kernels.fastmath import TINY
-from spikegpt.kernels.reference import ATAN_ALPHA, lif_loop
+from spikegpt.kernels.reference import ATAN_ALPHA
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache
 SLOPE = math.pi / 2 * ATAN_ALPHA
@@ -112,5 +113,5 @@ def lif(x: Tensor, v: Tensor, tau: float, threshold: float) -> tuple[Tensor, Ten
     tau in time steps (1 = no memory). Returns spikes (R, T, C) in {0, 1} and the membrane (R, C).
     """
     if x.device.type != "cpu":
-        return lif_loop(x, v.detach(), tau, threshold)
+        return lif_compiled(x, v.detach(), tau, threshold)
     return _LIF.apply(x, v.detach(), tau, threshold)

@@ -3,26 +3,26 @@
 Equations: Zhu, Zhao, Eshraghian, "SpikeGPT", arXiv 2302.13939, and Peng et al., "RWKV", arXiv 2305.13048.
 """
 
-import math
-
+import snntorch
 import torch
 from torch import Tensor
 
 ATAN_ALPHA = 2.0
 
 
-class ATanSpike(torch.autograd.Function):
-    """Heaviside step (1 where x >= 0) whose backward is the ATan surrogate with alpha = 2."""
+class ATanSpike(snntorch.surrogate.ATan):
+    """snnTorch's ATan surrogate behind the published step, which is 1 where x >= 0 (snnTorch's own needs x > 0)."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, alpha: float) -> Tensor:
         ctx.save_for_backward(x)
+        ctx.alpha = alpha
         return (x >= 0).to(x.dtype)
 
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return grad * (ATAN_ALPHA / 2) / (1 + (math.pi / 2 * ATAN_ALPHA * x) ** 2)
+
+def heaviside(x: Tensor) -> Tensor:
+    """1 where x >= 0, else 0; its gradient is the ATan surrogate of the published code."""
+    return ATanSpike.apply(x, ATAN_ALPHA)
 
 
 def token_shift_loop(h: Tensor, last: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,7 +37,7 @@ def lif_loop(x: Tensor, v: Tensor, tau: float, threshold: float) -> tuple[Tensor
     spikes = []
     for x_t in x.unbind(1):
         u = v + (x_t - v) * (1.0 / tau)
-        s = ATanSpike.apply(u - threshold)
+        s = heaviside(u - threshold)
         v = u * (1 - s)
         spikes.append(s)
     return torch.stack(spikes, 1), v

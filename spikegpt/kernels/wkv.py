@@ -10,8 +10,8 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.kernels.compiled import wkv_compiled
 from spikegpt.kernels.fastmath import TINY, exp_nonpositive
-from spikegpt.kernels.reference import wkv_loop
 
 CHUNK = 64
 WKV_START = -1e30  # the running maximum before the first token
@@ -163,5 +163,5 @@ def wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tens
     Returns y (B, T, C) and the new state (3, B, C).
     """
     if k.device.type != "cpu":
-        return wkv_loop(w, u, k, v, state.detach())
+        return wkv_compiled(w, u, k, v, state.detach())
     return _WKV.apply(w, u, k, v, state.detach())
