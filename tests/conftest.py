@@ -1,12 +1,14 @@
 """Small models with lively spikes, one a variant; `lava` tests skip without lava-nc, or fail if told to."""
 
 import os
+import sys
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
+from cli.main import main
 from spikegpt import Config, SpikeGPT
 from spikegpt.config import VARIANTS
 
@@ -52,3 +54,17 @@ def torch_run(model: SpikeGPT, tokens: np.ndarray) -> tuple[np.ndarray, dict[str
     with torch.no_grad():
         logits, _ = model.run(torch.from_numpy(tokens)[None], None, taps)
     return logits[0].numpy(), {name: train[0].numpy() for name, train in taps.items()}
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Call the command line in this process; returns (exit code, standard output, standard error)."""
+
+    def call(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["spikegpt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call

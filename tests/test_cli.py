@@ -2,29 +2,13 @@
 
 import json
 import pickle
-import sys
 
 import numpy as np
 import pytest
 
 import spikegpt
-from cli.main import main
 from exporters import nir as exporter
 from spikegpt import Config, SpikeGPT
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    """Call the command line in this process; returns (exit code, standard output, standard error)."""
-
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["spikegpt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture
@@ -43,7 +27,7 @@ def text(tmp_path):
 
 def test_help_and_version(run):
     assert run("--version")[1].strip() == f"spikegpt, version {spikegpt.__version__}"
-    for command in ("train", "eval", "generate", "info", "export", "simulate", "energy-report"):
+    for command in ("tokenize", "train", "eval", "generate", "info", "export", "simulate", "energy-report"):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert "Example:" in out
