@@ -24,6 +24,14 @@ class Wiring:
         return {name: sorted(found[name]) for name in sorted(found)}
 
     @cached_property
+    def readers(self) -> dict[str, list[str]]:
+        """The nodes that read each node."""
+        found: dict[str, list[str]] = {name: [] for name in self.graph.nodes}
+        for source, target in sorted(self.graph.edges):
+            found[source].append(target)
+        return found
+
+    @cached_property
     def order(self) -> list[str]:
         """Nodes so that each comes after its sources; a Delay hands out the past, so it waits for nothing.
 
@@ -42,6 +50,13 @@ class Wiring:
             for name in ready:
                 del waiting[name]
         return order
+
+    def embeds(self, name: str) -> bool:
+        """Whether this node is a matrix that reads the one-hot token: a table whose rows are looked up."""
+        sources = self.sources[name]
+        return isinstance(self.graph.nodes[name], nir.Linear) and any(
+            isinstance(self.graph.nodes[s], nir.Input) for s in sources
+        )
 
     def spike_fed(self, name: str) -> bool:
         """Whether only spikes reach this node: structure, not values (a dead layer looks binary by its values)."""
