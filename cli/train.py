@@ -1,4 +1,4 @@
-"""`spikegpt train`, `info`, `eval` and `generate`: the torch side of the command line."""
+"""`spikegpt train`, `eval` and `generate`: the torch side of the command line."""
 
 import json
 import sys
@@ -8,8 +8,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import load_text, progress_bar, split_option
-from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, preset
-from spikegpt.errors import UserError
+from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
 
 
 @click.command()
@@ -62,35 +61,6 @@ def train(variant: str, data: str | None, out: Path, size: str, layers: int | No
     click.echo(
         f"{score.bits_per_byte:.4f} bits per byte on {score.predicted:,} bytes of validation text; {out / 'model.pt'}"
     )
-
-
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
-@click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
-@click.option("--json", "as_json", is_flag=True)
-def info(checkpoint: Path | None, size: str | None, as_json: bool) -> None:
-    """Shape, size and origin of a checkpoint, or the parameter counts of a preset.
-
-    Example: spikegpt info models/kjv-spike-driven.pt, or spikegpt info --preset 45m
-    """
-    facts: dict[str, object]
-    if checkpoint is not None and size is None:
-        from spikegpt.checkpoint import read
-
-        record = read(checkpoint)
-        config = Config.from_dict(record["config"])
-        facts = {"file": str(checkpoint), "parameters": config.n_parameters, **config.to_dict(), **record["provenance"]}
-    elif size is not None and checkpoint is None:
-        counts = {f"parameters, {variant}": preset(size, variant).n_parameters for variant in (*VARIANTS, TRANSFORMER)}
-        facts = {"preset": size, "known from": PRESETS[size].note, **preset(size).to_dict(), **counts}
-    else:
-        raise UserError("name a checkpoint or a --preset, one of the two")
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
-    for key, value in facts.items():
-        number = isinstance(value, int) and not isinstance(value, bool)
-        click.echo(f"{key:26} {value:,}" if number else f"{key:26} {value}")
 
 
 @click.command("eval")
