@@ -32,14 +32,14 @@ def draw(graph: nir.NIRGraph, block: str, nodes: list[dict[str, Any]]) -> str:
         for y, row in enumerate(rows)
         for i, name in enumerate(row)
     }
-    page = MARGIN * 2 + widest * (BOX + GAP_X) - GAP_X, 56 + len(rows) * (TALL + GAP_Y)
+    page = MARGIN * 2 + widest * (BOX + GAP_X) + BOX / 2, 56 + len(rows) * (TALL + GAP_Y)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {page[0]:g} {page[1]:g}" width="{page[0]:g}" '
         f'height="{page[1]:g}" font-family="sans-serif" font-size="11">',
         '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="{MARGIN}" y="20" font-size="14" font-weight="bold">{escape(block)}</text>',
         *_legend(),
-        *(_edge(place[s], place[name]) for name, feeding in reads.items() for s in feeding),
+        *(_edge(place[s], place[name], page[0] - MARGIN) for name, feeding in reads.items() for s in feeding),
         *(_box(place[name], name, facts.get(name), block) for name in reads),
         "</svg>",
     ]
@@ -47,10 +47,13 @@ def draw(graph: nir.NIRGraph, block: str, nodes: list[dict[str, Any]]) -> str:
 
 
 def _rows(reads: dict[str, list[str]]) -> list[list[str]]:
-    """Nodes by depth, the longest way from what is read; in a row, left to right as their sources stand."""
+    """Nodes by depth, each right above the first that reads it; in a row, left to right as their sources stand."""
     depth: dict[str, int] = {}
-    for name in TopologicalSorter(reads).static_order():
+    order = list(TopologicalSorter(reads).static_order())
+    for name in order:
         depth[name] = max((depth[s] + 1 for s in reads[name]), default=0)
+    for name in reversed(order):
+        depth[name] = min((depth[r] - 1 for r in order if name in reads[r]), default=depth[name])
     rows: list[list[str]] = [[] for _ in range(max(depth.values()) + 1)]
     across: dict[str, float] = {}
     for name in sorted(depth, key=lambda n: (depth[n], n)):
@@ -89,12 +92,16 @@ def _kind(facts: dict[str, Any]) -> str:
     return "real-valued"
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x0, y0, x1, y1 = start[0] + BOX / 2, start[1] + TALL, end[0] + BOX / 2, end[1]
-    bend = max(14.0, (y1 - y0) / 2)
-    return (
-        f'<path d="M{x0:g} {y0:g}C{x0:g} {y0 + bend:g} {x1:g} {y1 - bend:g} {x1:g} {y1:g}" fill="none" stroke="#999"/>'
-    )
+def _edge(start: tuple[float, float], end: tuple[float, float], lane: float) -> str:
+    """A line from the foot of one box to the head of another; where it skips three rows it swings out to `lane`."""
+    if end[1] - start[1] > 3 * (TALL + GAP_Y):
+        x0, y0, x1, y1 = start[0] + BOX, start[1] + TALL / 2, end[0] + BOX, end[1] + TALL / 2
+        curve = f"M{x0:g} {y0:g}C{lane:g} {y0:g} {lane:g} {y1:g} {x1:g} {y1:g}"
+    else:
+        x0, y0, x1, y1 = start[0] + BOX / 2, start[1] + TALL, end[0] + BOX / 2, end[1]
+        middle = (y0 + y1) / 2
+        curve = f"M{x0:g} {y0:g}C{x0:g} {middle:g} {x1:g} {middle:g} {x1:g} {y1:g}"
+    return f'<path d="{curve}" fill="none" stroke="#777"/>'
 
 
 def _legend() -> list[str]:
