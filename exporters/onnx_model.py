@@ -22,7 +22,7 @@ from spikegpt.errors import UserError
 
 OPSET, IR_VERSION = 18, 9  # read by onnxruntime from 1.16 on
 INLINE = 1024  # bytes of a constant that may lie in the model itself
-SLAB = 1 << 22  # values written at a time
+SLAB = 1 << 20  # values written at a time
 
 
 def write_onnx(graph: nir.NIRGraph, folder: Path, suffix: str = "") -> dict:

@@ -10,12 +10,9 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from exporters.loihi.bundle import write_bundle
-from exporters.loihi.quantize import quantize
 from exporters.nir import write
 from exporters.nir.segments import write_segments
 from exporters.nir.wiring import Wiring
-from exporters.onnx_model import write_onnx
 from spikegpt import __version__
 from spikegpt.corpus import load_corpus
 from spikegpt.errors import UserError
@@ -53,7 +50,17 @@ def fill_nir(graph: nir.NIRGraph, folder: Path) -> dict:
 
 def fill_onnx(graph: nir.NIRGraph, folder: Path) -> dict:
     """The float model and the one with int8 matrices; each for one token a call and for whole texts."""
+    from exporters.loihi.quantize import quantize  # here, as numba and onnx would weigh on the other targets' memory
+    from exporters.onnx_model import write_onnx
+
     return {"float32": write_onnx(graph, folder), "int8": write_onnx(quantize(graph), folder, "-int8")}
+
+
+def fill_loihi(graph: nir.NIRGraph, folder: Path) -> dict:
+    """The int8 graph, its integer plan and the Lava processes that run it."""
+    from exporters.loihi.bundle import write_bundle
+
+    return write_bundle(graph, folder)
 
 
 TARGETS = {
@@ -61,7 +68,7 @@ TARGETS = {
     for target in (
         Target("nir", "all variants: the complete float model in NIR, spiking segments for other tools", fill_nir),
         Target("onnx", "all variants: one-token step with state, T-token form, float32 and int8 weights", fill_onnx),
-        Target("loihi", "all variants: int8 NIR, limits check, Lava processes in fixed point", write_bundle),
+        Target("loihi", "all variants: int8 NIR, limits check, Lava processes in fixed point", fill_loihi),
     )
 }
 

@@ -134,4 +134,4 @@ def load(path: str | Path, **overrides) -> SpikeGPT | Transformer:
 
 def all_finite(weight: Tensor) -> bool:
     """Whether a tensor holds neither NaN nor infinity; looked at in parts, as a mask of the whole would cost memory."""
-    return all(bool(torch.isfinite(part).all()) for part in weight.detach().flatten().split(1 << 22))
+    return all(bool(torch.isfinite(part).all()) for part in weight.detach().flatten().split(1 << 20))

@@ -12,7 +12,7 @@ from exporters.nir.check import SUPPORTED, check
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
-SLAB = 1 << 22  # values of an array written at a time: a transposed or mapped array is never copied whole
+SLAB = 1 << 20  # values of an array written at a time: a transposed or mapped array is never copied whole
 UNPACKED = 64 << 20  # bytes that any file may unpack to,
 UNPACKED_PER_BYTE = 20  # and for each byte that it holds, so many more: compressed zeros are not a network
 # What h5py, nir and numpy raise on a damaged file.

@@ -59,7 +59,7 @@ def translate(model: Any) -> nir.NIRGraph:
         raise UserError(f"a {cfg.variant} cannot be lowered: its attention over a growing cache has no NIR form")
     graph.add("token", nir.Input({"input": np.array([cfg.vocab_size])}))
     table = model.emb.weight.detach().numpy().T  # (d, V)
-    graph.add("embedding", nir.Linear((table >= 0).astype(np.int8) if cfg.binary_embedding else table), "token")
+    graph.add("embedding", nir.Linear((table >= 0).view(np.int8) if cfg.binary_embedding else table), "token")
     x = _norm(graph, "embedding_ln", model.blocks[0].ln0, "embedding")
     for i, block in enumerate(model.blocks):
         h = _norm(graph, f"block{i}_att_ln", block.ln1, x)

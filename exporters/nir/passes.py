@@ -12,7 +12,7 @@ from exporters.nir.extensions import LayerNorm, TokenShift
 from exporters.nir.wiring import Wiring
 
 DT = 1e-4
-ROWS = 4096  # embedding rows normalised at a time, to bound memory
+ROWS = 256  # embedding rows normalised at a time, to bound memory
 
 
 def fold_embedding_norm(graph: nir.NIRGraph) -> nir.NIRGraph:

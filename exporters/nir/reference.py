@@ -3,7 +3,7 @@
 A node is run for all time steps before the next node, so a graph with feedback through a Delay cannot be run here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from graphlib import CycleError, TopologicalSorter
 
 import nir
@@ -15,8 +15,13 @@ from exporters.nir.wiring import Wiring
 from spikegpt.errors import UserError
 
 
-def run(graph: nir.NIRGraph, source: np.ndarray, see: Callable[[str, np.ndarray, np.ndarray], None]) -> None:
-    """Run `graph` over tokens (T,) or input vectors (T, n), float32.
+def run(
+    graph: nir.NIRGraph,
+    source: np.ndarray,
+    see: Callable[[str, np.ndarray, np.ndarray], None],
+    wanted: Collection[str] | None = None,
+) -> None:
+    """Run `graph` over tokens (T,) or input vectors (T, n), float32, until all `wanted` nodes (default: all) have run.
 
     `see` is given the name, input (T, n_in) and output (T, n_out) of every node in turn; nothing is kept for longer
     than its readers need it. Raises UserError on feedback.
@@ -28,7 +33,8 @@ def run(graph: nir.NIRGraph, source: np.ndarray, see: Callable[[str, np.ndarray,
         raise UserError(f"nodes {', '.join(error.args[1][:4])} feed back; the reference runs forward only") from error
     held: dict[str, np.ndarray] = {}
     waiting = {name: len(readers) for name, readers in wiring.readers.items()}
-    for name in order:
+    last = max(i for i, name in enumerate(order) if wanted is None or name in wanted)
+    for name in order[: last + 1]:
         node, sources = graph.nodes[name], wiring.sources[name]
         drive = sum((held[s] for s in sources[1:]), held[sources[0]]) if sources else source
         held[name] = drive if isinstance(node, nir.Input | nir.Output) else step_all(node, drive)
@@ -43,7 +49,7 @@ def step_all(node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
     """All time steps of one node from its start: x (T, n_in), or tokens (T,) into a table -> (T, n_out) float32."""
     if isinstance(node, nir.Linear | nir.Affine):
         y = node.weight.T[x] if x.ndim == 1 else x @ node.weight.T
-        return (y + node.bias if isinstance(node, nir.Affine) else y).astype(np.float32)
+        return (y + node.bias if isinstance(node, nir.Affine) else y).astype(np.float32, copy=False)
     if isinstance(node, nir.Scale):
         return x * node.scale.astype(np.float32)
     if isinstance(node, nir.Delay):

@@ -119,7 +119,7 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
             if margins[segment.name]:
                 facts[segment.name]["closest_to_threshold"] = min(margins[segment.name])
 
-    run(graph, tokens, see)
+    run(graph, tokens, see, place)
     return dict(sorted(facts.items()))
 
 
