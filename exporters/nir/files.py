@@ -1,5 +1,7 @@
 """Reading and writing `.nir` files: streamed, whole or absent, and never trusting what a file says of itself."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ import nir
 import numpy as np
 
 from exporters.nir.check import SUPPORTED, check
+from exporters.nir.screen import screened
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
 SLAB = 1 << 20  # values of an array written at a time: a transposed or mapped array is never copied whole
 UNPACKED = 64 << 20  # bytes that any file may unpack to,
 UNPACKED_PER_BYTE = 20  # and for each byte that it holds, so many more: compressed zeros are not a network
+LOOKED_AT = 1 << 20  # bytes; larger arrays of plain numbers are not read twice
 # What h5py, nir and numpy raise on a damaged file.
 DAMAGE = (OSError, KeyError, ValueError, TypeError, AssertionError, AttributeError, IndexError, RuntimeError,
           OverflowError, MemoryError)  # fmt: skip
@@ -83,20 +87,35 @@ def load(path: str | Path) -> nir.NIRGraph:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: no such file")
+    budget = UNPACKED + UNPACKED_PER_BYTE * path.stat().st_size
     try:
+        screened(lambda: _look(path, budget), min(budget, UNPACKED))
         with h5py.File(path, "r") as file:
-            return _graph(file, _Reader(UNPACKED + UNPACKED_PER_BYTE * path.stat().st_size))
+            return _graph(file, _Reader(budget))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except DAMAGE as error:
         raise UserError(f"{path}: not a readable NIR graph: {_reason(error)}") from error
 
 
+def _look(path: Path, budget: int) -> None:
+    """Read all that a graph is made of but its large arrays; raises what reading it would raise."""
+    try:
+        with h5py.File(path, "r") as file:
+            reader = _Reader(budget, largest=LOOKED_AT)
+            reader.values(file["node"])
+            for name, group in file["node"]["nodes"].items():
+                with _named(name):
+                    reader.values(group)
+    except DAMAGE as error:
+        raise UserError(f"not a readable NIR graph: {_reason(error)}") from error
+
+
 class _Reader:
     """Reads data sets of one file until they hold more than the file can be trusted with."""
 
-    def __init__(self, budget: int):
-        self.budget = budget
+    def __init__(self, budget: int, largest: int | None = None):
+        self.budget, self.largest = budget, largest  # arrays of more bytes than `largest` are passed over
 
     def values(self, group: h5py.Group) -> dict[str, Any]:
         """The data sets of a group; a group inside it is metadata, or not ours."""
@@ -114,9 +133,14 @@ class _Reader:
         return held
 
     def value(self, item: h5py.Dataset) -> Any:
-        self.budget -= item.size * item.dtype.itemsize
+        if item.dtype.kind not in "fiubcS" and h5py.check_string_dtype(item.dtype) is None:
+            raise UserError(f"{item.name} holds {item.dtype}, neither numbers nor text")
+        held = item.size * item.dtype.itemsize
+        self.budget -= held
         if self.budget < 0:
             raise UserError(f"{item.name} of shape {item.shape} unpacks to far more than the file holds")
+        if self.largest is not None and held > self.largest and item.dtype.kind in "fiu":
+            return None
         value = item[()]
         return value.decode() if isinstance(value, bytes) else value
 
@@ -126,14 +150,21 @@ def _graph(file: h5py.File, reader: _Reader) -> nir.NIRGraph:
     own = reader.values(root)
     nodes = {}
     for name, group in root["nodes"].items():
-        try:
+        with _named(name):
             nodes[name] = _node(reader.values(group))
-        except UserError as error:
-            raise UserError(f"node {name!r}: {error}") from error
-        except DAMAGE as error:
-            raise UserError(f"node {name!r}: {_reason(error)}") from error
     edges = [(source.decode(), target.decode()) for source, target in own["edges"]]
     return nir.NIRGraph(nodes, edges, metadata=own.get("metadata", {}), type_check=False)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the node's name in front of what goes wrong with it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"node {name!r}: {error}") from error
+    except DAMAGE as error:
+        raise UserError(f"node {name!r}: {_reason(error)}") from error
 
 
 def _node(held: dict[str, Any]) -> nir.NIRNode:
