@@ -56,9 +56,7 @@ def test_int8_model_is_the_int8_graph(spiking_model, tokens, tmp_path):
     reference_run(graph, tokens, lambda name, x, y: logits.update({name: y}))
     got = stepped(Session(tmp_path, "model", suffix="-int8"), tokens[None])[0]
     np.testing.assert_allclose(got, logits["logits"], atol=2e-4)
-    stored = {
-        t.name: t.data_type for t in onnx.load(tmp_path / "model-int8.onnx", load_external_data=False).graph.initializer
-    }
+    stored = onnx.load(str(tmp_path / "model-int8.onnx"), load_external_data=False).graph.initializer
     assert {t.name: t.data_type for t in stored}["block0_ffn_key_weight"] == onnx.TensorProto.INT8
 
 
