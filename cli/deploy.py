@@ -1,4 +1,4 @@
-"""`spikegpt export`, `simulate` and `energy-report`: from a checkpoint to files, spikes and joules."""
+"""`spikegpt simulate` and `energy-report`: from a checkpoint to spikes and joules."""
 
 import json
 import shlex
@@ -11,33 +11,6 @@ import click
 
 from cli.inputs import load_graph, load_text, progress_bar, split_option, variant_of
 from spikegpt import UserError, __version__
-
-
-@click.command()
-@click.argument("model", type=str)
-@click.option("--target", required=True, help="nir or loihi; `--target list` says what each supports.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; an earlier export there is replaced.")
-def export(model: str, target: str, out: Path | None) -> None:
-    """Lower a checkpoint (or a float .nir file) to a deployment target.
-
-    Example: spikegpt export models/kjv-spike-driven.pt --target loihi --out out/loihi
-    """
-    from exporters.targets import TARGETS, export_to
-
-    if target == "list":
-        for known in TARGETS.values():
-            click.echo(f"{known.name:8} {known.supports}")
-        return
-    if out is None:
-        raise UserError("--out is missing: name the folder to write")
-    manifest = export_to(target, load_graph(model), out)
-    for name in manifest["files"]:
-        click.echo(out / name)
-    for chip in manifest.get("footprint", ()):
-        click.echo(
-            f"{chip['chip']}: at least {chip['cores_at_least']} cores, {chip['chips_at_least']} chip(s) for "
-            f"{chip['spike_fed_synapses']:,} synapses and {chip['neurons']:,} neurons"
-        )
 
 
 @click.command()

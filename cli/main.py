@@ -4,9 +4,12 @@ import sys
 
 import click
 
-from cli.deploy import energy_report, export, simulate
+from cli.deploy import energy_report, simulate
+from cli.export import export
+from cli.info import info
+from cli.replay import replay
 from cli.tokenize import tokenize
-from cli.train import evaluate, generate, info, train
+from cli.train import evaluate, generate, train
 from spikegpt import UserError, __version__
 
 BAD_INPUT = 2
@@ -21,7 +24,7 @@ def cli() -> None:
     """
 
 
-for command in (tokenize, train, evaluate, generate, info, export, simulate, energy_report):
+for command in (tokenize, train, evaluate, generate, info, export, simulate, replay, energy_report):
     cli.add_command(command)
 
 

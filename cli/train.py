@@ -1,4 +1,4 @@
-"""`spikegpt train`, `info`, `eval` and `generate`: the torch side of the command line."""
+"""`spikegpt train`, `eval` and `generate`: the torch side of the command line."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from cli.inputs import (
     split_option,
     tokenizer_option,
 )
-from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, preset
+from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
 from spikegpt.errors import UserError
 
 
@@ -105,35 +105,6 @@ def in_units(score: dict) -> str:
         f"{score[f'bits_per_{u}']:.4f} bits per {u}" for u in ("byte", "character", "token") if score[f"bits_per_{u}"]
     ]
     return f"{', '.join(units)} over {score['predicted']:,} tokens"
-
-
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path), required=False)
-@click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
-@click.option("--json", "as_json", is_flag=True)
-def info(checkpoint: Path | None, size: str | None, as_json: bool) -> None:
-    """Shape, size and origin of a checkpoint, or the parameter counts of a preset.
-
-    Example: spikegpt info models/kjv-spike-driven.pt, or spikegpt info --preset 45m
-    """
-    facts: dict[str, object]
-    if checkpoint is not None and size is None:
-        from spikegpt.checkpoint import read
-
-        record = read(checkpoint)
-        config = Config.from_dict(record["config"])
-        facts = {"file": str(checkpoint), "parameters": config.n_parameters, **config.to_dict(), **record["provenance"]}
-    elif size is not None and checkpoint is None:
-        counts = {f"parameters, {variant}": preset(size, variant).n_parameters for variant in (*VARIANTS, TRANSFORMER)}
-        facts = {"preset": size, "known from": PRESETS[size].note, **preset(size).to_dict(), **counts}
-    else:
-        raise UserError("name a checkpoint or a --preset, one of the two")
-    if as_json:
-        click.echo(json.dumps(facts))
-        return
-    for key, value in facts.items():
-        number = isinstance(value, int) and not isinstance(value, bool)
-        click.echo(f"{key:26} {value:,}" if number else f"{key:26} {value}")
 
 
 @click.command("eval")

@@ -8,12 +8,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import nir
+import numpy as np
 
-from exporters.loihi.bundle import write_bundle
 from exporters.nir import write
+from exporters.nir.segments import write_segments
+from exporters.nir.wiring import Wiring
 from spikegpt import __version__
+from spikegpt.corpus import load_corpus
 from spikegpt.errors import UserError
 from spikegpt.files import directory
+
+RECORDED = 128  # tokens of real text that the segments are recorded on
 
 
 @dataclass(frozen=True)
@@ -26,18 +31,66 @@ class Target:
 
 
 def fill_nir(graph: nir.NIRGraph, folder: Path) -> dict:
-    """model.nir, the complete float model."""
+    """model.nir, the complete float model, and its spiking stretches as portable files with recorded spikes."""
     write(graph, folder / "model.nir")
-    return {"nodes": len(graph.nodes)}
+    wiring = Wiring(graph)
+    synapses = {n: x.weight.size for n, x in graph.nodes.items() if isinstance(x, nir.Linear) and not wiring.embeds(n)}
+    corpus = load_corpus(None)
+    (token,) = [node for node in graph.nodes.values() if isinstance(node, nir.Input)]
+    tokens = corpus.split("test")[:RECORDED].astype(np.int64) % int(token.output_type["output"][0])
+    segments = write_segments(graph, tokens, folder / "segments")
+    return {
+        "nodes": len(graph.nodes),
+        "synapses": sum(synapses.values()),
+        "synapses_in_segments": sum(facts["synapses"] for facts in segments.values()),
+        "recorded_on": f"bytes as tokens, first {RECORDED} of the test part of {corpus.name}",
+        "segments": segments,
+    }
+
+
+def fill_onnx(graph: nir.NIRGraph, folder: Path) -> dict:
+    """The float model and the one with int8 matrices; each for one token a call and for whole texts."""
+    from exporters.loihi.quantize import quantize  # here, as numba and onnx would weigh on the other targets' memory
+    from exporters.onnx_model import write_onnx
+
+    return {"float32": write_onnx(graph, folder), "int8": write_onnx(quantize(graph), folder, "-int8")}
+
+
+def fill_loihi(graph: nir.NIRGraph, folder: Path) -> dict:
+    """The int8 graph, its integer plan and the Lava processes that run it."""
+    from exporters.loihi.bundle import write_bundle
+
+    return write_bundle(graph, folder)
 
 
 TARGETS = {
     target.name: target
     for target in (
-        Target("nir", "all variants: the complete float model as one NIR graph", fill_nir),
-        Target("loihi", "all variants: int8 NIR, limits check, Lava processes in fixed point", write_bundle),
+        Target("nir", "all variants: the complete float model in NIR, spiking segments for other tools", fill_nir),
+        Target("onnx", "all variants: one-token step with state, T-token form, float32 and int8 weights", fill_onnx),
+        Target("loihi", "all variants: int8 NIR, limits check, Lava processes in fixed point", fill_loihi),
     )
 }
+
+
+def check_float(graph: nir.NIRGraph) -> None:
+    """Raise UserError for a graph that no target takes: int8 already, or not from one token to one output."""
+    wiring = Wiring(graph)
+    for kind in (nir.Input, nir.Output):
+        if sum(isinstance(node, kind) for node in graph.nodes.values()) != 1:
+            raise UserError(f"the graph needs exactly one {kind.__name__} to be exported")
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.Linear) and node.weight.dtype.kind != "f" and not wiring.embeds(name):
+            raise UserError(f"node {name!r} holds {node.weight.dtype} weights; export from the float model")
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file, read in parts."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def export_to(name: str, graph: nir.NIRGraph, out: Path) -> dict:
@@ -49,6 +102,7 @@ def export_to(name: str, graph: nir.NIRGraph, out: Path) -> dict:
         raise UserError(f"target {name!r} is not one of {', '.join(TARGETS)}")
     if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
         raise UserError(f"{out} holds something that is not an export; choose another --out")
+    check_float(graph)
     with directory(out) as folder:
         facts = TARGETS[name].fill(graph, folder)
         manifest = {
@@ -57,11 +111,7 @@ def export_to(name: str, graph: nir.NIRGraph, out: Path) -> dict:
             "versions": {package: version(package) for package in ("nir", "numpy")},
             "source": {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)},
             **facts,
-            "files": {
-                str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest()
-                for f in sorted(folder.rglob("*"))
-                if f.is_file()
-            },
+            "files": {str(f.relative_to(folder)): sha256(f) for f in sorted(folder.rglob("*")) if f.is_file()},
         }
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest

@@ -11,8 +11,8 @@ import numpy as np
 
 from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
 from exporters.nir.lower import DT
+from exporters.nir.wiring import Wiring
 from hw_sim import fixed_point as fp
-from hw_sim.graph import Wiring
 from hw_sim.plan import FIELDS, Op, Plan
 from spikegpt.errors import UserError
 

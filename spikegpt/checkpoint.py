@@ -155,4 +155,4 @@ def tokenizer_of(record: dict, named: str | Path | None = None) -> Tokenizer | N
 
 def all_finite(weight: Tensor) -> bool:
     """Whether a tensor holds neither NaN nor infinity; looked at in parts, as a mask of the whole would cost memory."""
-    return all(bool(torch.isfinite(part).all()) for part in weight.detach().flatten().split(1 << 22))
+    return all(bool(torch.isfinite(part).all()) for part in weight.detach().flatten().split(1 << 20))

@@ -11,7 +11,7 @@ import torch
 
 from exporters import nir as exporter
 from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
-from hw_sim.graph import Wiring
+from exporters.nir.wiring import Wiring
 from spikegpt import UserError
 from spikegpt.kernels.reference import wkv_loop
 from tests.conftest import lively_model

@@ -6,8 +6,8 @@ import nir
 import numpy as np
 
 from exporters.nir import DT, check
+from exporters.nir.wiring import Wiring
 from hw_sim.fixed_point import THRESHOLD_LIMIT
-from hw_sim.graph import Wiring
 
 WEIGHT_LIMIT = 127  # symmetric: -128 is not used
 

@@ -137,7 +137,24 @@ class Place(nir.NIRNode):
         return y
 
 
-EXTENSIONS = (LayerNorm, WKV, Sigmoid, SquaredReLU, Multiply, Place)
+@dataclass(eq=False)
+class TokenShift(nir.NIRNode):
+    r"""Mixture with the time step before, :math:`y_t = mix * x_t + (1 - mix) * x_{t-1}`, where :math:`x_{-1} = 0`.
+
+    mix (d,); x and y (d,). The pass `split_token_shift` replaces it by standard nodes before a file is written.
+    """
+
+    mix: np.ndarray
+
+    def __post_init__(self):
+        self.input_type = {"input": np.array(self.mix.shape)}
+        self.output_type = {"output": np.array(self.mix.shape)}
+
+    def step(self, x: np.ndarray, before: np.ndarray) -> np.ndarray:
+        return self.mix * x + (1 - self.mix) * before
+
+
+EXTENSIONS = (LayerNorm, WKV, Sigmoid, SquaredReLU, Multiply, Place, TokenShift)
 
 
 def _check_shapes(node: nir.NIRNode, names: tuple[str, ...], shape: tuple[int, ...]) -> None:

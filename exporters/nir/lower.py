@@ -1,20 +1,18 @@
-"""A torch SpikeGPT as one NIR graph; equations as in `spikegpt/model.py`, node for node.
+"""A torch SpikeGPT as one NIR graph: translated node for node (`spikegpt/model.py`), then lowered by `PASSES`.
 
-The token shift is a Delay and two Scales whose edges sum; the residual stream is a Scale of ones, so that no node
-sums more than two edges. `ln0` and the binarisation of the embedding are folded into its table: a token is a one-hot
-event, and its table row is exact.
+The residual stream is a Scale of ones, so that no node sums more than two edges.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import nir
 import numpy as np
 
-from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, TokenShift
+from exporters.nir.passes import DT, PASSES
 from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS
 from spikegpt.errors import UserError
-
-DT = 1e-4  # seconds a token stands for in NIR's units; SpikingJelly, snnTorch and norse assume this step
 
 
 class _Builder:
@@ -40,17 +38,29 @@ class _Builder:
         return self.add(name, node, *places)
 
 
-def export(model: Any) -> nir.NIRGraph:
+def export(model: Any, watch: Callable[[str, nir.NIRGraph], None] = lambda name, graph: None) -> nir.NIRGraph:
     """The complete SpikeGPT model as a NIR graph: one-hot token in, logits out; weights stay float32.
 
     Spiking populations are named as the model's taps, e.g. `block3_att_key_lif` in front of `block3_att_key`.
-    Raises UserError for a Transformer.
+    `watch` is shown the graph after the translation and after every pass. Raises UserError for a Transformer.
     """
+    graph = translate(model)
+    watch("translate", graph)
+    for lower in PASSES:
+        graph = lower(graph)
+        watch(lower.__name__, graph)
+    return graph
+
+
+def translate(model: Any) -> nir.NIRGraph:
+    """The model's own operators as nodes, before any pass; a matrix is a view of the model's, not a copy."""
     cfg, graph = model.config, _Builder()
     if cfg.variant not in VARIANTS:
         raise UserError(f"a {cfg.variant} cannot be lowered: its attention over a growing cache has no NIR form")
     graph.add("token", nir.Input({"input": np.array([cfg.vocab_size])}))
-    x = graph.add("embedding", nir.Linear(np.ascontiguousarray(_array(model.embedding_table()).T)), "token")
+    table = model.emb.weight.detach().numpy().T  # (d, V)
+    graph.add("embedding", nir.Linear((table >= 0).view(np.int8) if cfg.binary_embedding else table), "token")
+    x = _norm(graph, "embedding_ln", model.blocks[0].ln0, "embedding")
     for i, block in enumerate(model.blocks):
         h = _norm(graph, f"block{i}_att_ln", block.ln1, x)
         x = _residual(graph, f"block{i}_att_residual", cfg, x, _attention(graph, f"block{i}_att", cfg, block.att, h))
@@ -66,7 +76,7 @@ def export(model: Any) -> nir.NIRGraph:
 def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:
     mixes = {"key": att.time_mix_k, "value": att.time_mix_v, "receptance": att.time_mix_r}
     read = _shifted(graph, p, cfg, h, mixes)
-    k, v, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(att, m).weight)), *read[m]) for m in mixes)
+    k, v, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(att, m).weight)), read[m]) for m in mixes)
     decay = _array(-att.time_decay.detach().exp())
     wkv = graph.join(f"{p}_wkv", WKV(decay, _array(att.time_first)), k, v)
     gate = graph.add(f"{p}_gate", Sigmoid(np.array([cfg.n_embd])), r)
@@ -80,7 +90,7 @@ def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:
 def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, h: str) -> str:
     mixes = {"key": ffn.time_mix_k, "receptance": ffn.time_mix_r}
     read = _shifted(graph, p, cfg, h, mixes)
-    k, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(ffn, m).weight)), *read[m]) for m in mixes)
+    k, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(ffn, m).weight)), read[m]) for m in mixes)
     width = ffn.key.weight.shape[0]
     if cfg.variant == SPIKE_DRIVEN:
         hidden = graph.add(f"{p}_value_lif", _lif(cfg, width), k)
@@ -91,18 +101,13 @@ def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, h: str) -> str:
     return graph.join(f"{p}_gated", Multiply(np.array([cfg.n_embd])), gate, value)
 
 
-def _shifted(graph: _Builder, p: str, cfg: Any, h: str, mixes: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """The token shift in front of every matrix of one half block: by matrix, the nodes whose sum it reads."""
-    before = graph.add(f"{p}_delay", nir.Delay(np.full(cfg.n_embd, DT)), h)
-    read: dict[str, tuple[str, ...]] = {}
+def _shifted(graph: _Builder, p: str, cfg: Any, h: str, mixes: dict[str, Any]) -> dict[str, str]:
+    """The token shift in front of every matrix of one half block: by matrix, the node that it reads."""
+    read = {}
     for name, mix in mixes.items():
-        m = mix.detach().view(-1)
-        parts = (
-            graph.add(f"{p}_{name}_mix_now", nir.Scale(_array(m)), h),
-            graph.add(f"{p}_{name}_mix_before", nir.Scale(_array(1 - m)), before),
-        )
-        spiking = cfg.variant == SPIKE_DRIVEN
-        read[name] = (graph.add(f"{p}_{name}_lif", _lif(cfg, cfg.n_embd), *parts),) if spiking else parts
+        read[name] = graph.add(f"{p}_{name}_mix", TokenShift(_array(mix.view(-1))), h)
+        if cfg.variant == SPIKE_DRIVEN:
+            read[name] = graph.add(f"{p}_{name}_lif", _lif(cfg, cfg.n_embd), read[name])
     return read
 
 

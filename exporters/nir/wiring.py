@@ -24,6 +24,14 @@ class Wiring:
         return {name: sorted(found[name]) for name in sorted(found)}
 
     @cached_property
+    def readers(self) -> dict[str, list[str]]:
+        """The nodes that read each node."""
+        found: dict[str, list[str]] = {name: [] for name in self.graph.nodes}
+        for source, target in sorted(self.graph.edges):
+            found[source].append(target)
+        return found
+
+    @cached_property
     def order(self) -> list[str]:
         """Nodes so that each comes after its sources; a Delay hands out the past, so it waits for nothing.
 
@@ -43,13 +51,25 @@ class Wiring:
                 del waiting[name]
         return order
 
+    def embeds(self, name: str) -> bool:
+        """Whether this node is a matrix that reads the one-hot token: a table whose rows are looked up."""
+        sources = self.sources[name]
+        return isinstance(self.graph.nodes[name], nir.Linear) and any(
+            isinstance(self.graph.nodes[s], nir.Input) for s in sources
+        )
+
+    @cached_property
+    def spiking(self) -> set[str]:
+        """The nodes that put out nothing but spikes: neurons, and what only delays or places spikes."""
+        found = {name for name, node in self.graph.nodes.items() if isinstance(node, nir.LIF)}
+        carriers = [name for name, node in self.graph.nodes.items() if isinstance(node, nir.Delay | Place)]
+        while new := {name for name in carriers if name not in found and self._reads_one_of(name, found)}:
+            found |= new
+        return found
+
     def spike_fed(self, name: str) -> bool:
         """Whether only spikes reach this node: structure, not values (a dead layer looks binary by its values)."""
-        sources = self.sources[name]
-        return len(sources) == 1 and self._emits_spikes(sources[0])
+        return self._reads_one_of(name, self.spiking)
 
-    def _emits_spikes(self, name: str) -> bool:
-        node = self.graph.nodes[name]
-        if isinstance(node, nir.LIF | nir.IF):
-            return True
-        return isinstance(node, nir.Delay | Place) and self.spike_fed(name)
+    def _reads_one_of(self, name: str, names: set[str]) -> bool:
+        return len(self.sources[name]) == 1 and self.sources[name][0] in names

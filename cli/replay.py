@@ -1,0 +1,87 @@
+"""`spikegpt replay`: a NIR network of any tool, fed with recorded inputs in the event simulator."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from cli.inputs import progress_bar
+from spikegpt.errors import UserError
+
+MISMATCH = 1  # exit code when recorded spikes differ
+
+
+@click.command()
+@click.argument("network", type=click.Path(path_type=Path))
+@click.argument("recording", type=click.Path(path_type=Path))
+@click.option("--dt", type=float, default=1e-4, show_default=True, help="Seconds of NIR time in one step of the tool.")
+@click.option("--out", type=click.Path(path_type=Path), help="File (.npz) for the output and the spikes by population.")
+@click.option("--json", "as_json", is_flag=True)
+def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json: bool) -> None:
+    """Run a .nir network of Affine and LIF layers on inputs (T, n); counts spikes and synaptic operations.
+
+    RECORDING is a .npy of inputs, or a .npz of `input` and the expected spikes of populations by name: then spikes
+    that differ are counted, and any makes the exit code 1. snnTorch and SpikingJelly write for --dt 1e-4, norse for
+    what its to_nir was told (1e-3 unless given).
+
+    Example: spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
+    """
+    from exporters.nir.foreign import drive, read_foreign
+    from hw_sim import Simulator
+    from spikegpt.files import write_atomically
+
+    record = _recording(recording)
+    inputs = record.pop("input")
+    simulator = Simulator.from_nir(drive(read_foreign(network, dt), inputs))
+    with progress_bar("simulating", len(inputs), as_json) as advance:
+        result = simulator.run(np.arange(len(inputs)), record=True, progress=advance)
+    facts: dict[str, Any] = {
+        "steps": len(inputs),
+        "spikes": result.spike_counts,
+        "synops": result.synops,
+        "macs": result.macs,
+        "dense": result.dense,
+        "mismatches": {},
+    }
+    for name, spikes in result.spikes.items():
+        if name in record:
+            if record[name].shape != spikes.shape:
+                raise UserError(f"{recording}: {name} has shape {record[name].shape}, the network gives {spikes.shape}")
+            facts["mismatches"][name] = int((record[name] != spikes).sum())
+    if out is not None:
+        arrays: dict[str, Any] = {"output": result.logits, **result.spikes}
+
+        def save(beside: Path) -> None:
+            with beside.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+
+        write_atomically(out, save)
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        for name, count in facts["spikes"].items():
+            wrong = facts["mismatches"].get(name)
+            click.echo(
+                f"{name:32} {count:10,} spikes" + ("" if wrong is None else f", {wrong} differ from the recording")
+            )
+        click.echo(
+            f"{len(inputs):,} steps: {result.synops:,} binary SynOps + {result.macs:,} MACs of {result.dense:,} dense"
+        )
+    if any(facts["mismatches"].values()):
+        raise SystemExit(MISMATCH)
+
+
+def _recording(path: Path) -> dict[str, np.ndarray]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"input": loaded}
+        with loaded:
+            record = {name: loaded[name] for name in loaded.files}
+    except (ValueError, EOFError, KeyError) as error:
+        raise UserError(f"{path}: not a .npy or .npz of plain arrays") from error
+    if "input" not in record:
+        raise UserError(f"{path}: holds no array named input")
+    return record
