@@ -53,15 +53,16 @@ def losses(out: Path) -> list[list[str]]:
 
 def test_a_run_killed_outright_resumes_with_the_losses_of_an_uninterrupted_one(text, tmp_path):
     options = {"steps": 320, "batch": 2, "ctx": 16, "warmup": 5, "eval_every": 160, "eval_tokens": 400}
-    train(small(), load_corpus(str(text)), TrainConfig(**options), tmp_path / "whole")
+    run = {"env": environment(), "cwd": ROOT}  # one thread: the order of float additions is part of a loss
+    subprocess.run([sys.executable, *command(text, options, tmp_path / "whole")], check=True, **run)
     cut = tmp_path / "cut"
-    process = subprocess.Popen([sys.executable, *command(text, options, cut)], env=environment(), cwd=ROOT)
+    process = subprocess.Popen([sys.executable, *command(text, options, cut)], **run)
     while not (cut / "last.pt").exists() and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL  # it was still running
     assert not (cut / "model.pt").exists()
-    subprocess.run([sys.executable, *command(text, options, cut, "resume")], env=environment(), cwd=ROOT, check=True)
+    subprocess.run([sys.executable, *command(text, options, cut, "resume")], check=True, **run)
     whole, resumed = losses(tmp_path / "whole"), losses(cut)
     assert resumed[-2:] == whole[-2:]  # rows that lie wholly behind the checkpoint
     a, b = (checkpoint.read(run / "model.pt")["model"] for run in (tmp_path / "whole", cut))
