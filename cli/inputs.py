@@ -12,7 +12,7 @@ import numpy as np
 
 from spikegpt.corpus import CHARACTERS, Corpus, load_corpus
 from spikegpt.errors import UserError
-from spikegpt.tokenizer import Tokenizer, read_tokenizer
+from spikegpt.tokenizer import Tokenizer, default_tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     import nir
@@ -69,6 +69,21 @@ def known_tokenizer(tokenizer: Tokenizer | None, path: Path | str) -> Tokenizer:
     if tokenizer is None:
         raise UserError(f"{path}: the file does not say how text becomes its tokens; name --tokenizer FILE.json")
     return tokenizer
+
+
+def tokenizer_of(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokenizer:
+    """How text becomes a model's tokens: as named, as its checkpoint says, else bytes where a graph has 256 inputs.
+
+    Raises UserError where nobody said.
+    """
+    if not path.endswith(".nir"):
+        from spikegpt import checkpoint
+
+        return known_tokenizer(checkpoint.tokenizer_of(checkpoint.read(path), named), path)
+    if named is not None and named != "bytes":
+        return read_tokenizer(named)
+    inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
+    return known_tokenizer(default_tokenizer(int(inputs[0].output_type["output"][0])), path)
 
 
 def load_text(

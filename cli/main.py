@@ -4,10 +4,11 @@ import sys
 
 import click
 
-from cli.deploy import energy_report, simulate
+from cli.energy import energy_report, profiles
 from cli.export import export
 from cli.info import info
 from cli.replay import replay
+from cli.simulate import simulate
 from cli.tokenize import tokenize
 from cli.train import evaluate, generate, train
 from spikegpt import UserError, __version__
@@ -24,7 +25,7 @@ def cli() -> None:
     """
 
 
-for command in (tokenize, train, evaluate, generate, info, export, simulate, replay, energy_report):
+for command in (tokenize, train, evaluate, generate, info, export, simulate, replay, energy_report, profiles):
     cli.add_command(command)
 
 

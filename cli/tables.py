@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from hw_sim.energy.html import headline
+from hw_sim.energy.tables import headline, microjoules, number, quality
 
 COUNTS = {
     "dense": "dense operations",
@@ -18,12 +18,11 @@ def print_report(report: dict) -> None:
     """Counts and energies by model, then a verdict for every profile."""
     console = Console()
     console.print(headline(report))
-    rows = [row for row in report["rows"] if not row["name"].endswith("-int8")]
+    rows = [row for row in report["rows"] if not row["name"].endswith("-int8") and "formula" not in row]
     counts = _table("Per token", rows)
-    bits = ["not measured" if r["bits_per_byte"] is None else f"{r['bits_per_byte']:.3f}" for r in rows]
-    counts.add_row("bits per byte", *bits)
+    counts.add_row("bits per byte", *map(quality, rows))
     for key, label in COUNTS.items():
-        counts.add_row(label, *("unknown" if r[key] is None else f"{r[key]:,.0f}" for r in rows))
+        counts.add_row(label, *(number(r[key]) for r in rows))
     counts.add_row("element-wise", *(f"{sum(r['elementwise'].values()):,.0f}" for r in rows))
     counts.add_row("counts are", *("measured" if r["counts"] == "measured" else "from shapes" for r in rows))
     console.print(counts)
@@ -32,9 +31,14 @@ def print_report(report: dict) -> None:
     for column in rows[0]["energy_j"]:
         int8 = column.endswith("-int8")
         priced = [by_name["gpt-int8"] if int8 and r["name"] == "gpt-fp32" else r for r in rows]
-        values = [r["energy_j"][column] for r in priced]
-        energy.add_row(column, *("-" if v is None else f"{v * 1e6:,.2f}" for v in values))
+        energy.add_row(column, *(microjoules(r["energy_j"][column]) for r in priced))
     console.print(energy)
+    analytic = [row for row in report["rows"] if "formula" in row]
+    if analytic:
+        others = Table("system", "operations", "quality", title="Analytic rows", title_justify="left")
+        for row in analytic:
+            others.add_row(row["name"], number(row["synops"]), quality(row))
+        console.print(others)
     for name, verdict in report["verdicts"].items():
         console.print(f"[bold]{name}[/bold]: {verdict}", soft_wrap=True)
 

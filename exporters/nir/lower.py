@@ -70,7 +70,8 @@ def translate(model: Any) -> nir.NIRGraph:
     graph.add("head", nir.Linear(_array(model.head.weight)), h)
     graph.add("logits", nir.Output({"output": np.array([cfg.vocab_size])}), "head")
     provenance = {f"source_{k}": v for k, v in getattr(model, "provenance", {}).items()}
-    return nir.NIRGraph(graph.nodes, graph.edges, metadata={"variant": cfg.variant, "tokenizer": "bytes", **provenance})
+    kind = model.tokenizer.to_dict()["kind"] if model.tokenizer else "unknown"
+    return nir.NIRGraph(graph.nodes, graph.edges, metadata={"variant": cfg.variant, "tokenizer": kind, **provenance})
 
 
 def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:

@@ -1,26 +1,57 @@
-"""The report as one self-contained HTML page: summary first, two plots, tables, provenance; no network."""
+"""The report as one self-contained HTML page: summary first, a switch between prices, plots, tables; no network."""
 
 import html
-import io
 import json
-from collections import defaultdict
 
-import matplotlib
+from hw_sim.energy import plots, tables
+from hw_sim.energy.method import METHOD
+from hw_sim.energy.tables import Table
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
-
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"  # Okabe and Ito: safe for colour-blind readers
-PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:0 auto;padding:1rem;color:#1a1a1a}
 h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2rem}
 table{border-collapse:collapse;width:100%;font-size:.85rem}
 td,th{padding:.3rem .5rem;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
-td:first-child,th:first-child{text-align:left}.scroll{overflow-x:auto}
+td:first-child,th:first-child{text-align:left}.scroll{overflow-x:auto}.wrap td{white-space:normal;text-align:left}
+select{font:inherit;margin-right:1rem}#verdict{font-weight:600}
 svg{max-width:100%;height:auto}.note{color:#555;font-size:.85rem}code{overflow-wrap:anywhere}
-@media print{body{max-width:none}h2{break-after:avoid}table{break-inside:avoid}}
+@media print{body{max-width:none}h2{break-after:avoid}table{break-inside:avoid}select{border:none}}
+"""
+# Chooses a price column (also by the address: report.html#45nm-memory-int8) and fills the table from the report's data.
+SCRIPT = """
+const report = JSON.parse(document.getElementById('data').textContent);
+const profile = document.getElementById('profile'), precision = document.getElementById('precision');
+const columnOf = (p, q) => q === 'chip' ? p : p + '-' + q;
+function offer() {
+  const wanted = precision.value;
+  precision.replaceChildren(...report.choices[profile.value].map(q => new Option(q, q)));
+  if (report.choices[profile.value].includes(wanted)) precision.value = wanted;
+}
+function show() {
+  const column = columnOf(profile.value, precision.value);
+  document.querySelectorAll('#prices tbody tr').forEach((tr, i) => {
+    const row = report.rows[i], energy = row.energy_j[column];
+    const over = name => {
+      const other = report.rows.find(r => r.name === name).energy_j[column];
+      return energy && other ? (other / energy).toFixed(2) + 'x' : '-';
+    };
+    const cells = [energy === null ? '-' : (energy * 1e6).toFixed(3), over('gpt-fp32'), over('gpt-int8'),
+      over('continuous'), (row.unpriced[column] || []).join(', ') || '-'];
+    cells.forEach((text, j) => { tr.cells[j + 1].textContent = text; });
+  });
+  document.getElementById('verdict').textContent = report.verdicts[column] || 'No other row is priced by this profile.';
+  document.getElementById('column').textContent = column;
+}
+function go() {
+  const column = decodeURIComponent(location.hash.slice(1));
+  for (const p in report.choices) for (const q of report.choices[p])
+    if (columnOf(p, q) === column) { profile.value = p; offer(); precision.value = q; }
+  show();
+}
+profile.addEventListener('change', () => { offer(); show(); });
+precision.addEventListener('change', show);
+addEventListener('hashchange', go);
+offer(); go();
 """
 
 
@@ -28,138 +59,87 @@ def page(report: dict) -> str:
     """Render a report dictionary (see `report.build`)."""
     model, measurement = report["model"], report["measurement"]
     title = f"Energy of a {model['variant']} SpikeGPT, {model['n_layer']} layers of width {model['d']}"
+    source = (
+        f"Measured on {measurement['tokens']:,} tokens of {report['provenance'].get('text', 'unnamed text')}"
+        if measurement["measured"]
+        else "Nothing was measured: densities are assumed"
+    )
+    footprint = table(tables.footprint_table(report)) if report["footprint"] else ""
     sections = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>{html.escape(headline(report))}</p>",
-        "<ul>" + "".join(f"<li><b>{k}</b>: {html.escape(v)}</li>" for k, v in report["verdicts"].items()) + "</ul>",
-        f"<p class=note>Measured on {measurement['tokens']:,} tokens of "
-        f"{html.escape(str(report['provenance'].get('text', 'unnamed text')))}; the Transformer decodes at context "
+        f"<p>{html.escape(tables.headline(report))}</p>",
+        switch(report),
+        f"<p class=note>{html.escape(source)}; the Transformer's token: {measurement['mode']} at context "
         f"{measurement['context']:,}; batch {measurement['batch']}. All numbers are per token.</p>",
-        "<h2>Where the operations are</h2>" + synops_plot(report),
-        "<h2>Energy against context length</h2>" + context_plot(report),
-        "<h2>Counts</h2>" + count_table(report),
-        "<h2>Energy, microjoules a token</h2>" + energy_table(report),
-        "<h2>Matrix inputs</h2>" + matrix_table(report),
-        "<h2>Prices, their sources and what they leave out</h2>" + profile_list(report),
+        "<h2>Where the operations are</h2>" + plots.synops_plot(report),
+        "<h2>Energy against context length</h2>" + plots.sweep_plot(report, "context", "context, tokens"),
+        "<h2>Energy against firing rate</h2>"
+        + plots.sweep_plot(report, "rate", "density of matrix inputs, spike-driven shape"),
+        "<h2>Energy against batch</h2>" + plots.sweep_plot(report, "batch", "streams that share weight reads"),
+        "<h2>Counts</h2>" + table(tables.count_table(report)),
+        "<h2>Energy of every profile, microjoules a token</h2>" + table(tables.energy_table(report)),
+        "<p class=note>Columns of different technologies are never to be divided by each other.</p>",
+        "<h2>Element-wise operations</h2>" + table(tables.elementwise_table(report)),
+        "<h2>Bytes moved</h2>" + table(tables.bytes_table(report)),
+        "<h2>Matrix inputs and the density at which spikes stop paying</h2>" + table(tables.matrix_table(report)),
+        "<h2>Footprint</h2>" + footprint + table(tables.memory_table(report)) + static_note(report),
+        "<h2>Prices, their sources and what they leave out</h2>"
+        + table(tables.profile_table(report)).replace("class=scroll", "class='scroll wrap'"),
         "<h2>The paper's own accounting</h2>" + paper_section(report),
+        "<h2>Method</h2>" + "".join(f"<p><b>{name}.</b> {html.escape(text)}</p>" for name, text in METHOD),
+        baseline_section(report),
         "<h2>Provenance</h2><pre class=scroll>" + html.escape(json.dumps(report["provenance"], indent=1)) + "</pre>",
     ]
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+        '<meta name=viewport content="width=device-width,initial-scale=1"><link rel=icon href="data:,">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>{''.join(sections)}"
+        f"<script id=data type=application/json>{embedded(report)}</script><script>{SCRIPT}</script></body></html>\n"
     )
 
 
-def headline(report: dict) -> str:
-    """The finding in one sentence."""
-    ratio = report["ratios"]["gpt-fp32"]["operations"]
-    row = next(r for r in report["rows"] if r["name"] == report["model"]["variant"])
-    kind = "binary accumulates" if row["effective_acs"] else "multiply-accumulates on real numbers (no binary SynOps)"
+def choices(report: dict) -> dict[str, list[str]]:
+    """Precisions of every profile that prices at least one row."""
+    columns = report["rows"][0]["energy_j"]
+    found: dict[str, list[str]] = {}
+    for name, profile in report["profiles"].items():
+        for precision in profile["precisions"]:
+            if (name if precision == "chip" else f"{name}-{precision}") in columns:
+                found.setdefault(name, []).append(precision)
+    return found
+
+
+def switch(report: dict) -> str:
+    """The choice of a price column, and the table and sentence that follow it."""
+    options = "".join(f"<option>{html.escape(name)}</option>" for name in choices(report))
+    body = "".join(f"<tr><td>{html.escape(r['name'])}</td>{'<td></td>' * 5}</tr>" for r in report["rows"])
     return (
-        f"{row['synops']:,.0f} operations a token where a GPT of the same shape does {ratio:.1f} times as many; the "
-        f"body's are {kind}. Quality: {row['bits_per_byte']:.3f} bits per byte on this text."
+        f"<p><label>Prices <select id=profile>{options}</select></label>"
+        "<label>Precision <select id=precision></select></label></p><p id=verdict></p>"
+        "<div class=scroll><table id=prices><thead><tr><th>model</th><th>uJ a token (<span id=column></span>)</th>"
+        "<th>GPT fp32 / this</th><th>GPT int8 / this</th><th>twin / this</th><th>unpriced</th></tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 
-def synops_plot(report: dict) -> str:
-    """Stacked bars: operations a token by layer and part."""
-    layers: dict[str, dict[str, float]] = defaultdict(dict)
-    for m in report["matrices"]:
-        layer, _, part = m["name"].partition("_")
-        layers[layer][part or "head"] = m["synops_per_token"]
-    parts = list(dict.fromkeys(p for values in layers.values() for p in values))
-    figure, axes = plt.subplots(figsize=(8, 4))
-    for color, part in zip((*PALETTE, GREY), parts, strict=False):
-        bottoms = [sum(v.get(p, 0) for p in parts[: parts.index(part)]) for v in layers.values()]
-        axes.bar(list(layers), [v.get(part, 0) / 1e3 for v in layers.values()], bottom=[b / 1e3 for b in bottoms],
-                 label=part.replace("_", " "), color=color)  # fmt: skip
-    dense = sum(m["dense_per_token"] for m in report["matrices"])
-    done = sum(m["synops_per_token"] for m in report["matrices"])
-    axes.set_title(f"{done / dense:.1%} of the dense operations are done")
-    axes.set_ylabel("thousand operations a token")
-    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return as_svg(figure)
+def embedded(report: dict) -> str:
+    """What the switch reads, safe inside a script element."""
+    rows = [{k: r[k] for k in ("name", "energy_j", "unpriced")} for r in report["rows"]]
+    data = {"rows": rows, "verdicts": report["verdicts"], "choices": choices(report)}
+    return json.dumps(data).replace("<", "\\u003c")
 
 
-def context_plot(report: dict) -> str:
-    """Energy a token against context, ours and the Transformer's, one panel a technology."""
-    curve = report["context_curve"]
-    shown = [c for c in ("45nm-compute-fp32", "45nm-memory-fp32") if c in curve["gpt_j"]]
-    figure, panels = plt.subplots(1, len(shown), figsize=(9, 4), squeeze=False)
-    for axes, column in zip(panels[0], shown, strict=True):
-        gpt = [j * 1e6 for j in curve["gpt_j"][column]]
-        ours = curve["ours_j"][column] * 1e6
-        axes.loglog(curve["context"], gpt, color=ORANGE, marker="o", markersize=3, label="GPT, same shape, float32")
-        axes.axhline(ours, color=BLUE, label=f"{report['model']['variant']}, measured")
-        axes.set(xlabel="context, tokens", ylabel="microjoules a token")
-        axes.set_title(
-            f"{column}\n{gpt[0] / ours:.1f}x at context 1, {gpt[-1] / ours:.0f}x at {curve['context'][-1]}", fontsize=10
-        )
-        axes.legend(fontsize=8)
-    return as_svg(figure)
-
-
-def as_svg(figure: Figure) -> str:
-    """A figure as inline SVG; the same bytes every time."""
-    figure.tight_layout()
-    buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "spikegpt"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    plt.close(figure)
-    text = buffer.getvalue()
-    return text[text.index("<svg") :]
-
-
-def count_table(report: dict) -> str:
-    head = ["model", "counts", "bits/byte", "dense", "MACs", "ACs (binary)", "element-wise", "neuron updates", "spikes"]
-    rows = [
-        [
-            r["name"],
-            r["counts"],
-            f"{r['bits_per_byte']:.3f}" if r["bits_per_byte"] is not None else "not measured",
-            *(f"{r[k]:,.0f}" for k in ("dense", "effective_macs", "effective_acs")),
-            f"{sum(r['elementwise'].values()):,.0f}",
-            f"{r['neuron_updates']:,.0f}",
-            "unknown" if r["spikes"] is None else f"{r['spikes']:,.0f}",
-        ]
-        for r in report["rows"]
+def static_note(report: dict) -> str:
+    """Static power against token rate."""
+    sweep = report["sweeps"]["token_rate"]
+    parts = [
+        f"{column}: "
+        + ", ".join(f"{j * 1e6:,.4g} uJ at {rate:,.0f}/s" for rate, j in zip(sweep["x"], values, strict=True))
+        for column, values in sweep["static_j"].items()
     ]
-    return table(head, rows)
-
-
-def energy_table(report: dict) -> str:
-    names = list(report["rows"][0]["energy_j"])
-    rows = [
-        [r["name"], *("-" if r["energy_j"][n] is None else f"{r['energy_j'][n] * 1e6:,.2f}" for n in names)]
-        for r in report["rows"]
-    ]
-    note = (
-        "<p class=note>Every total is partial: see below what each profile leaves unpriced. "
-        "Columns of different technologies are never to be divided by each other.</p>"
+    return "".join(
+        f"<p class=note>Static energy a token of {sweep['chips']} chip(s), {html.escape(part)}</p>" for part in parts
     )
-    return table(["model", *names], rows) + note
-
-
-def matrix_table(report: dict) -> str:
-    head = ["matrix", "input", "density", "operations a token", "dense"]
-    rows = [
-        [m["name"], m["input"], f"{m['density']:.4f}", f"{m['synops_per_token']:,.0f}", f"{m['dense_per_token']:,}"]
-        for m in report["matrices"]
-    ]
-    return table(head, rows)
-
-
-def profile_list(report: dict) -> str:
-    items = []
-    for name, p in report["profiles"].items():
-        even = ", ".join(f"{k} {v:.2f}" for k, v in p["break_even_density"].items() if v is not None)
-        items.append(
-            f"<li><b>{name}</b> ({p['grade']}): {html.escape(p['title'])}. Scope: {html.escape(p['scope'])}. Unpriced: "
-            f"{', '.join(p['unpriced'])}. {'Break-even density: ' + even + '. ' if even else ''}"
-            f"Source: {html.escape(p['source'])}</li>"
-        )
-    return f"<ul>{''.join(items)}</ul>"
 
 
 def paper_section(report: dict) -> str:
@@ -170,7 +150,14 @@ def paper_section(report: dict) -> str:
     )
 
 
-def table(head: list[str], rows: list[list[str]]) -> str:
+def baseline_section(report: dict) -> str:
+    """Formula and reference of the analytic rows, if asked for."""
+    rows = [[r["name"], r["formula"], r["reference"]] for r in report["rows"] if "formula" in r]
+    return "<h2>Analytic rows</h2>" + table((["system", "operations a token", "reference"], rows)) if rows else ""
+
+
+def table(content: Table) -> str:
+    head, rows = content
     top = "".join(f"<th>{html.escape(h)}</th>" for h in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
     return f"<div class=scroll><table><tr>{top}</tr>{body}</table></div>"

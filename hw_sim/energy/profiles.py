@@ -11,9 +11,13 @@ from spikegpt.errors import UserError
 
 GRADES = ("measured", "simulated", "published", "derived", "assumed")
 REQUIRED = ("name", "title", "grade", "source", "technology", "scope", "unpriced", "precisions")
+OPTIONAL = ("memory", "accounting", "static_w_per_chip")
 PRICES = (
-    "mac_j", "ac_j", "neuron_active_j", "neuron_idle_j", "spike_j", "weight_bits", "accumulator_bits",
+    "mac_j", "ac_j", "address_j", "neuron_active_j", "neuron_idle_j", "spike_j", "message_j", "hop_ew_j", "hop_ns_j",
+    "weight_bits", "accumulator_bits",
 )  # fmt: skip
+LEMAIRE, PAPER = "lemaire2022", "paper-table1"
+ACCOUNTINGS = ("", LEMAIRE, PAPER)  # how counts and prices meet: term by term, or by the formula of a publication
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Profile:
     precisions: dict[str, dict[str, float]]
     levels: tuple[Level, ...] = ()
     accumulator_level: str = ""
+    accounting: str = ""
+    static_w_per_chip: float = 0.0
 
     def level_for(self, size_bytes: float) -> Level:
         """The smallest level that holds a tensor of this size."""
@@ -75,9 +81,14 @@ def parse(values: Any, where: str) -> Profile:
     if not isinstance(values, dict):
         raise UserError(f"{where}: a profile is a mapping with the keys {', '.join(REQUIRED)}")
     missing = [key for key in REQUIRED if not values.get(key) and key != "unpriced"]
-    unknown = sorted(set(values) - {*REQUIRED, "memory"})
+    unknown = sorted(set(values) - {*REQUIRED, *OPTIONAL})
     if missing or unknown:
         raise UserError(f"{where}: " + (f"missing key {missing[0]!r}" if missing else f"unknown key {unknown[0]!r}"))
+    accounting, static = values.get("accounting", ""), values.get("static_w_per_chip", 0.0)
+    if accounting not in ACCOUNTINGS:
+        raise UserError(f"{where}: accounting {accounting!r} is not one of {', '.join(ACCOUNTINGS[1:])}")
+    if isinstance(static, bool) or not isinstance(static, int | float) or static < 0:
+        raise UserError(f"{where}: static_w_per_chip = {static!r} must be a number of watts >= 0")
     if values["grade"] not in GRADES:
         raise UserError(f"{where}: grade {values['grade']!r} is not one of {', '.join(GRADES)}")
     precisions: dict[str, dict[str, float]] = {}
@@ -103,4 +114,6 @@ def parse(values: Any, where: str) -> Profile:
         precisions=precisions,
         levels=levels,
         accumulator_level=memory.get("accumulator_level", ""),
+        accounting=accounting,
+        static_w_per_chip=float(static),
     )

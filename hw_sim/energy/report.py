@@ -3,74 +3,55 @@
 Schema `spikegpt-energy-report-1`; see docs/report.md. Every number is per token unless its name says otherwise.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
-import numpy as np
-
-from hw_sim.energy import price as pricing
 from hw_sim.energy import profiles, work
+from hw_sim.energy.baselines import BASELINES
+from hw_sim.energy.measure import Measurement, Shape
+from hw_sim.energy.price import Placement, break_even_density, paper_table1, price, traffic
 from hw_sim.energy.profiles import Profile
-from hw_sim.energy.work import Work
-from hw_sim.simulator import Result, Simulator
+from hw_sim.energy.sweeps import Column, sweeps
+from hw_sim.energy.work import AC, Work
 
 SCHEMA = "spikegpt-energy-report-1"
-CONTEXTS = [2**i for i in range(15)]
+DERIVED = ("continuous", "canonical")  # rows that follow from shapes where nobody measured them
+BITS = {"fp32": 32, "fp16": 16, "int8": 8}
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Layers, width and vocabulary, as read off a lowered SpikeGPT."""
+class Settings:
+    """What the comparison assumes: the Transformer's position, streams that share weight reads, prices, placement."""
 
-    n_layer: int
-    d: int
-    vocab: int
+    context: int = 1024
+    batch: int = 1
+    mode: str = work.DECODE
+    priced: Mapping[str, Profile] = field(default_factory=profiles.shipped)
+    precisions: tuple[str, ...] = ()  # none named: all
+    placement: Placement | None = None
+    baselines: bool = False
+    footprints: tuple[dict, ...] = ()
+    gpt_bits_per_byte: float | None = None
 
-
-def shape_of(result: Result) -> Shape:
-    """Read the shape off the matrices of a run."""
-    head = next(m for m in result.matrices if m.name == "head")
-    layers = sum(m.name.endswith("_att_key") for m in result.matrices)
-    return Shape(layers, head.fan_in, head.fan_out)
-
-
-def bits_per_byte(logits: np.ndarray, tokens: np.ndarray) -> float:
-    """Mean -log2 p of every token after the first, for logits (T, V) given at tokens (T,)."""
-    z = logits[:-1].astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    log_p = z[np.arange(len(z)), tokens[1:]] - np.log(np.exp(z).sum(axis=1))
-    return float(-log_p.mean() / math.log(2))
-
-
-def break_even(profile: Profile, precision: str, shape: Shape, batch: int) -> float | None:
-    """Density of matrix inputs at which the spike-driven model costs what its non-spiking twin does.
-
-    None where the profile cannot price the twin. Above 1 the profile can never say no to spikes.
-    """
-    args = (shape.n_layer, shape.d, shape.vocab)
-    ends = [pricing.price(work.spikegpt("spike-driven", *args, r), profile, precision, batch=batch) for r in (0.0, 1.0)]
-    twin = pricing.price(work.spikegpt("continuous", *args), profile, precision, batch=batch)
-    if twin is None or ends[0] is None or ends[1] is None:
-        return None
-    return (twin.total_j - ends[0].total_j) / (ends[1].total_j - ends[0].total_j)
+    @property
+    def columns(self) -> list[Column]:
+        """(column name, profile, precision) of every price column; a publication's own formula prices no counts."""
+        return [
+            (name if precision == "chip" else f"{name}-{precision}", profile, precision)
+            for name, profile in self.priced.items()
+            for precision in profile.precisions
+            if profile.accounting != profiles.PAPER and (not self.precisions or precision in (*self.precisions, "chip"))
+        ]
 
 
-def columns(shipped: dict[str, Profile]) -> list[tuple[str, Profile, str]]:
-    """(column name, profile, precision) of every price column."""
-    return [
-        (name if precision == "chip" else f"{name}-{precision}", profile, precision)
-        for name, profile in shipped.items()
-        for precision in profile.precisions
-    ]
-
-
-def row_of(w: Work, bpb: float | None, batch: int, only: str | None, shipped: dict[str, Profile]) -> dict:
+def row_of(w: Work, bpb: float | None, settings: Settings, only: str | None = None, **more: object) -> dict:
     """One model of the report; `only` restricts it to the columns of one precision."""
     energy: dict[str, float | None] = {}
     terms, unpriced = {}, {}
-    for column, profile, precision in columns(shipped):
-        priced = None if only and precision != only else pricing.price(w, profile, precision, batch=batch)
+    placed = settings.placement if w.acs else None
+    for column, profile, precision in settings.columns:
+        fits = not only or precision == only
+        priced = price(w, profile, precision, batch=settings.batch, placement=placed) if fits else None
         energy[column] = priced.total_j if priced else None
         if priced:
             terms[column], unpriced[column] = priced.terms, list(priced.unpriced)
@@ -81,80 +62,98 @@ def row_of(w: Work, bpb: float | None, batch: int, only: str | None, shipped: di
         "dense": w.dense / w.tokens,
         "effective_macs": w.macs / w.tokens,
         "effective_acs": w.acs / w.tokens,
-        "graded": 0,
-        "synops": (w.macs + w.acs) / w.tokens,
+        "graded": w.graded / w.tokens,
+        "synops": (w.macs + w.acs + w.graded) / w.tokens,
         "elementwise": {k: v / w.tokens for k, v in w.elementwise.items()},
         "neuron_updates": w.neurons / w.tokens,
         "neurons_active": w.active / w.tokens,
-        "spikes": w.spikes / w.tokens if w.measured or not w.neurons else None,
+        "spikes": w.spikes / w.tokens if w.measured or w.acs or not w.neurons else None,
+        "messages": placed.messages_per_token if placed else None,
+        "hops": placed.hops_ew_per_token + placed.hops_ns_per_token if placed else None,
+        "bytes": {
+            precision: traffic(w, bits, settings.batch) for precision, bits in BITS.items() if only in (None, precision)
+        },
+        "weight_words": sum(m.weights for m in w.matrices),
+        "state_words": w.state_words / w.tokens,
+        "kv_words": w.kv_words,
         "energy_j": energy,
         "energy_terms_j": terms,
         "unpriced": unpriced,
         "totals": {"tokens": w.tokens, "dense": w.dense, "effective_macs": w.macs, "effective_acs": w.acs},
+        **more,
     }
 
 
 def build(
-    simulator: Simulator,
-    variant: str,
-    tokens: np.ndarray,
+    measured: Sequence[Measurement],
+    settings: Settings,
     *,
-    context: int = 1024,
-    batch: int = 1,
-    int8: Simulator | None = None,
+    int8: Measurement | None = None,
+    what_if: tuple[Shape, float | Mapping[str, float]] | None = None,
     provenance: dict | None = None,
-    progress: Callable[[int], None] = lambda done: None,
 ) -> dict:
-    """Run `tokens` (T,) through the model and compare it with a GPT of its shape at `context`.
+    """Compare the first measured model (or, without one, the assumed densities of `what_if`) with everything else.
 
-    `variant` names the row that was measured; `int8` is the same model quantised, for its own quality and activity.
+    `int8` is the first model quantised, for its own quality and activity.
     """
-    simulator.reset()
-    result = simulator.run(tokens, progress=progress)
-    shape, shipped = shape_of(result), profiles.shipped()
+    if what_if:
+        shape, density = what_if
+        subject = work.spikegpt("spike-driven", shape.n_layer, shape.d, shape.vocab, density)
+    else:
+        shape, subject = measured[0].shape, measured[0].work
     args = (shape.n_layer, shape.d, shape.vocab)
-    measured_work = work.measured(variant, simulator.plan, result)
-    bpb = bits_per_byte(result.logits, tokens)
+    gpts = {p: work.gpt(f"gpt-{p}", *args, settings.context, settings.mode) for p in ("fp32", "int8")}
     rows = [
-        row_of(work.gpt("gpt-fp32", *args, context), None, batch, "fp32", shipped),
-        row_of(work.gpt("gpt-int8", *args, context), None, batch, "int8", shipped),
+        row_of(gpts["fp32"], settings.gpt_bits_per_byte, settings, "fp32"),
+        row_of(gpts["int8"], None, settings, "int8"),
     ]
-    for name in ("continuous", "canonical", "spike-driven"):
-        if name == variant:
-            rows.append(row_of(measured_work, bpb, batch, None, shipped))
-        elif name != "spike-driven":
-            rows.append(row_of(work.spikegpt(name, *args), None, batch, None, shipped))
-    if int8 is not None:
-        int8.reset()
-        quantised = int8.run(tokens, progress=progress)
-        w = work.measured(f"{variant}-int8", int8.plan, quantised)
-        rows.append(row_of(w, bits_per_byte(quantised.logits, tokens), batch, "int8", shipped))
-    body = [m for m in measured_work.matrices if m.name != "head"]
-    density = sum(m.effective for m in body) / sum(m.dense for m in body)
+    have = {m.variant for m in measured}
+    rows += [row_of(work.spikegpt(name, *args), None, settings) for name in DERIVED if name not in have]
+    if what_if:
+        rows.append(row_of(subject, None, settings))
+    rows += [row_of(m.work, m.bits_per_byte, settings) for m in measured]
+    if int8:
+        rows.append(row_of(int8.work, int8.bits_per_byte, settings, "int8"))
+    if settings.baselines:
+        rows += [
+            row_of(
+                b.work(*args, settings.context), None, settings, "fp32", formula=b.formula, reference=b.reference,
+                published_bits_per_character=b.bits_per_character,
+            )
+            for b in BASELINES
+        ]  # fmt: skip
+    density_ = density_of(subject)
+    chips = max((f["chips_at_least"] for f in settings.footprints if f["chip"] == "Loihi 1"), default=1)
     report = {
         "schema": SCHEMA,
-        "model": {"variant": variant, **asdict(shape), "weights": sum(m.weights for m in measured_work.matrices)},
-        "measurement": {"tokens": len(tokens), "context": context, "batch": batch, "density": density},
-        "rows": rows,
-        "ratios": ratios(rows, variant),
-        "profiles": {
-            name: {**asdict(p), "break_even_density": {k: break_even(p, k, shape, batch) for k in p.precisions}}
-            for name, p in shipped.items()
+        "model": {
+            "row": subject.name,
+            "variant": measured[0].variant if measured else "spike-driven",
+            **asdict(shape),
+            "weights": sum(m.weights for m in subject.matrices),
         },
-        "matrices": [
-            {
-                "name": m.name,
-                "input": "spikes" if m.spike_fed else "real",
-                "density": m.density,
-                "synops_per_token": m.effective / m.tokens,
-                "dense_per_token": m.fan_in * m.fan_out,
-            }
-            for m in result.matrices
-        ],
+        "measurement": {
+            "measured": not what_if,
+            "tokens": 0 if what_if else subject.tokens,
+            "context": settings.context,
+            "mode": settings.mode,
+            "batch": settings.batch,
+            "density": density_,
+        },
+        "rows": rows,
+        "ratios": ratios(rows, subject.name),
+        "profiles": {name: asdict(p) for name, p in settings.priced.items()},
+        "matrices": matrices(measured[0] if measured else None, subject, settings),
         "populations": [
-            {"name": p.name, "neurons": p.neurons, "rate": p.spikes / p.updates} for p in result.populations
+            {"name": p.name, "neurons": p.neurons, "rate": p.spikes / p.updates}
+            for m in measured[:1]
+            for p in m.result.populations
         ],
-        "context_curve": context_curve(shape, measured_work, shipped, batch),
+        "break_even": {
+            column: break_even(profile, precision, shape, settings) for column, profile, precision in settings.columns
+        },
+        "sweeps": sweeps(shape, subject, settings.columns, settings.batch, chips),
+        "footprint": list(settings.footprints),
         "paper_accounting": paper_accounting(),
         "provenance": provenance or {},
     }
@@ -162,11 +161,58 @@ def build(
     return report
 
 
-def ratios(rows: list[dict], variant: str) -> dict[str, dict[str, float | None]]:
-    """How many times more each reference row costs than the measured one, same profile and precision on both sides."""
+def density_of(w: Work) -> float:
+    """Active share of the body's synapse inputs, weighted by fan-out."""
+    body = [m for m in w.matrices if m.name != "head"]
+    return sum(m.effective for m in body) / sum(m.dense for m in body)
+
+
+def matrices(measurement: Measurement | None, subject: Work, settings: Settings) -> list[dict]:
+    """Every matrix: structural and observed class of its input, density, and the density where spikes stop paying."""
+    observed = measurement.observed if measurement else {}
+    found = []
+    for m in subject.matrices:
+        fan_out = m.fan_out or round(m.weights**0.5)
+        limits = {
+            column: break_even_density(profile, precision, m.weights // fan_out, fan_out, settings.batch)
+            for column, profile, precision in settings.columns
+        }
+        density = m.effective / m.dense
+        found.append(
+            {
+                "name": m.name,
+                "input": "spikes" if m.kind == AC else "real",
+                "observed": observed.get(m.name),
+                "density": density,
+                "synops_per_token": m.effective / subject.tokens,
+                "dense_per_token": m.dense // subject.tokens,
+                "break_even": limits,
+                "margin": {k: v / density for k, v in limits.items() if v is not None and density},
+            }
+        )
+    return found
+
+
+def break_even(profile: Profile, precision: str, shape: Shape, settings: Settings) -> float | None:
+    """Density of matrix inputs at which the whole spike-driven model costs what its non-spiking twin does.
+
+    None where the profile cannot price the twin. Above 1 the profile can never say no to spikes.
+    """
+    args = (shape.n_layer, shape.d, shape.vocab)
+    ends = [
+        price(work.spikegpt("spike-driven", *args, r), profile, precision, batch=settings.batch) for r in (0.0, 1.0)
+    ]
+    twin = price(work.spikegpt("continuous", *args), profile, precision, batch=settings.batch)
+    if twin is None or ends[0] is None or ends[1] is None:
+        return None
+    return (twin.total_j - ends[0].total_j) / (ends[1].total_j - ends[0].total_j)
+
+
+def ratios(rows: list[dict], subject: str) -> dict[str, dict[str, float]]:
+    """How many times more each reference row costs than the subject, same profile and precision on both sides."""
     by_name = {row["name"]: row for row in rows}
-    ours = by_name[variant]
-    found: dict[str, dict[str, float | None]] = {}
+    ours = by_name[subject]
+    found: dict[str, dict[str, float]] = {}
     for reference in ("gpt-fp32", "gpt-int8", "continuous"):
         theirs = by_name[reference]
         found[reference] = {"operations": theirs["synops"] / ours["synops"]}
@@ -176,23 +222,11 @@ def ratios(rows: list[dict], variant: str) -> dict[str, dict[str, float | None]]
     return found
 
 
-def context_curve(shape: Shape, ours: Work, shipped: dict[str, Profile], batch: int) -> dict:
-    """Energy per token against context length, for every column that prices both."""
-    args = (shape.n_layer, shape.d, shape.vocab)
-    curve: dict = {"context": CONTEXTS, "gpt_j": {}, "ours_j": {}}
-    for column, profile, precision in columns(shipped):
-        gpts = [pricing.price(work.gpt("gpt", *args, t), profile, precision, batch=batch) for t in CONTEXTS]
-        own = pricing.price(ours, profile, precision, batch=batch)
-        if own and all(gpts):
-            curve["gpt_j"][column] = [g.total_j for g in gpts if g]
-            curve["ours_j"][column] = own.total_j
-    return curve
-
-
 def paper_accounting(context: int = 3072, d: int = 512) -> dict:
     """The published claim, recomputed with the paper's own formulas; grade: assumed."""
-    transformer, spiking = pricing.paper_table1(context, d)
+    transformer, spiking = paper_table1(context, d)
     return {
+        "profile": profiles.PAPER,
         "grade": "assumed",
         "context": context,
         "d": d,
@@ -208,21 +242,33 @@ def paper_accounting(context: int = 3072, d: int = 512) -> dict:
 
 def verdicts(report: dict) -> dict[str, str]:
     """One sentence a price column: who wins, by how much, and how far the density is from break-even."""
-    variant, density = report["model"]["variant"], report["measurement"]["density"]
+    name, density = report["model"]["row"], report["measurement"]["density"]
     found = {}
-    for column in next(iter(report["rows"]))["energy_j"]:
-        name, _, precision = column.rpartition("-")
-        reference = "gpt-int8" if precision == "int8" else "gpt-fp32"
+    for column in report["break_even"]:
+        reference = "gpt-int8" if column.endswith("-int8") else "gpt-fp32"
         ratio = report["ratios"][reference].get(column)
         if ratio is None:
             continue
-        word = f"{ratio:.1f}x less" if ratio >= 1 else f"{1 / ratio:.1f}x more"
-        twin = report["ratios"]["continuous"].get(column) or 1.0
-        twin_word = f"{twin:.1f}x less" if twin >= 1 else f"{1 / twin:.1f}x more"
-        text = f"{variant} takes {word} energy a token than {reference}, and {twin_word} than its non-spiking twin"
-        limit = report["profiles"][name]["break_even_density"][precision]
-        if variant == "spike-driven" and limit is not None:
-            text += f"; its density {density:.3f} stands against a break-even of {limit:.2f}"
-            text += " (above 1: this profile can never favour the twin)" if limit > 1 else ""
+        text = f"{name} takes {times(ratio)} energy a token than {reference}"
+        twin = report["ratios"]["continuous"].get(column)
+        if twin is not None and name != "continuous":
+            text += f", and {times(twin)} than its non-spiking twin"
+        limit = report["break_even"][column]
+        if report["model"]["variant"] == "spike-driven" and limit is not None:
+            side = "below" if density < limit else "above"
+            text += f"; its density {density:.3f} is {side} the break-even of {limit:.2f}, by {margin(limit, density)}"
+            text += " (a limit above 1: this profile can never favour the twin)" if limit > 1 else ""
         found[column] = text + "."
     return found
+
+
+def times(ratio: float) -> str:
+    """A ratio in words, whoever wins."""
+    return f"{ratio:.1f}x less" if ratio >= 1 else f"{1 / ratio:.1f}x more"
+
+
+def margin(limit: float, density: float) -> str:
+    """How far a density is from its limit, as a factor."""
+    if not density:
+        return "an infinite factor"
+    return f"a factor {max(limit / density, density / limit):.1f}"

@@ -5,12 +5,19 @@ structure guarantees binary inputs; every other one is a multiply-accumulate (`m
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hw_sim.plan import Op, Plan
 from hw_sim.simulator import Result
 
-MAC, AC = "mac", "ac"
+MAC, AC, GRADED = "mac", "ac", "graded"  # real inputs; binary by structure; integer events (multiply and add)
+DECODE, MEAN, PREFILL = "decode", "mean", "prefill"
+MODES = (DECODE, MEAN, PREFILL)  # a Transformer's token: at position t, averaged over a window, all of a prompt at once
+PARTS = {  # part of a block -> (fan-in, fan-out) in units of d
+    "att_key": (1, 1), "att_value": (1, 1), "att_receptance": (1, 1), "att_output": (1, 1),
+    "ffn_key": (1, 4), "ffn_receptance": (1, 1), "ffn_value": (4, 1),
+}  # fmt: skip
 ELEMENTWISE = ("mul", "add", "cmp", "exp", "div", "sqrt")
 
 # Element-wise operations a channel, by operation of the plan.
@@ -29,13 +36,14 @@ PER_NODE: dict[Op, dict[str, int]] = {Op.LAYER_NORM: {"sqrt": 1, "div": 3}}  # t
 
 @dataclass(frozen=True)
 class MatrixWork:
-    """Operations of one matrix: `effective` done out of `dense`, of kind MAC or AC; `weights` is its size."""
+    """Operations of one matrix: `effective` done out of `dense`, of a kind; `weights` is its size (0: none stored)."""
 
     name: str
     kind: str
     effective: int
     dense: int
     weights: int
+    fan_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Work:
     kv_read: int = 0
     kv_written: int = 0
     kv_words: int = 0
+    state_words: int = 0  # kept between tokens, read and written once a token
+    reuse: int = 1  # tokens that share one read of a weight whatever the batch: a whole prompt in prefill
 
     @property
     def dense(self) -> int:
@@ -70,12 +80,21 @@ class Work:
     def acs(self) -> int:
         return sum(m.effective for m in self.matrices if m.kind == AC)
 
+    @property
+    def graded(self) -> int:
+        return sum(m.effective for m in self.matrices if m.kind == GRADED)
+
+
+def elementwise_of(counts: Mapping[str, int]) -> dict[str, int]:
+    """All kinds in their order, absent ones as zero."""
+    return {kind: counts.get(kind, 0) for kind in ELEMENTWISE}
+
 
 def measured(name: str, plan: Plan, result: Result) -> Work:
     """The counts of a simulated run."""
     tokens = result.matrices[0].tokens
     matrices = tuple(
-        MatrixWork(m.name, AC if m.spike_fed else MAC, m.effective, m.dense, m.fan_in * m.fan_out)
+        MatrixWork(m.name, AC if m.spike_fed else MAC, m.effective, m.dense, m.fan_in * m.fan_out, m.fan_out)
         for m in result.matrices
     )
     total: Counter[str] = Counter()
@@ -88,18 +107,21 @@ def measured(name: str, plan: Plan, result: Result) -> Work:
         name,
         tokens,
         matrices,
-        {kind: total[kind] for kind in ELEMENTWISE},
+        elementwise_of(total),
         measured=True,
+        state_words=len(plan.state) * tokens,
         neurons=sum(p.updates for p in result.populations),
         active=sum(p.active for p in result.populations),
         spikes=sum(p.spikes for p in result.populations),
     )
 
 
-def gpt(name: str, n_layer: int, d: int, vocab: int, context: int) -> Work:
-    """One token decoded by a GPT of the same shape at position `context`, keys and values cached.
+def gpt(name: str, n_layer: int, d: int, vocab: int, context: int, mode: str = DECODE) -> Work:
+    """One token of a GPT of the same shape, keys and values cached.
 
-    12 L d^2 + d V + 2 t d L multiply-accumulates (Kaplan et al. 2020, arXiv 2001.08361, table 1). Element-wise, in
+    12 L d^2 + d V + 2 t d L multiply-accumulates at position t = `context` (Kaplan et al. 2020, arXiv 2001.08361,
+    table 1); "mean" averages over positions 1 to `context`: d (T + 1) L of attention; "prefill" has the same count,
+    with weights read once for the whole prompt and no cache read back. Element-wise, in
     units of d a layer: two LayerNorms, two residuals, GELU on 4 d (counted as 4 mul, 3 add, 1 exp, 1 div each);
     softmax over t positions for each head of width 64.
     """
@@ -109,10 +131,11 @@ def gpt(name: str, n_layer: int, d: int, vocab: int, context: int) -> Work:
         for i in range(n_layer)
         for part, (a, b) in shapes.items()
     ]
-    attention = 2 * context * d
+    attended = 2 * context if mode == DECODE else context + 1  # twice the mean position
+    attention = attended * d
     matrices += [MatrixWork(f"block{i}_attention", MAC, attention, attention, 0) for i in range(n_layer)]
     matrices.append(MatrixWork("head", MAC, d * vocab, d * vocab, d * vocab))
-    softmax = n_layer * max(1, d // 64) * context
+    softmax = n_layer * max(1, d // 64) * attended // 2
     units = n_layer * d
     elementwise = {
         "mul": units * (6 + 16) + 3 * d + softmax,
@@ -122,30 +145,28 @@ def gpt(name: str, n_layer: int, d: int, vocab: int, context: int) -> Work:
         "div": units * 4 + softmax + 3 * (2 * n_layer + 1),
         "sqrt": 2 * n_layer + 1,
     }
-    words = 2 * context * d * n_layer
     return Work(
         name, 1, tuple(matrices), elementwise, measured=False,
-        kv_read=words, kv_written=2 * d * n_layer, kv_words=words,
+        kv_read=0 if mode == PREFILL else attended * d * n_layer, kv_written=2 * d * n_layer,
+        kv_words=2 * context * d * n_layer, reuse=context if mode == PREFILL else 1,
     )  # fmt: skip
 
 
-def spikegpt(variant: str, n_layer: int, d: int, vocab: int, density: float | None = None) -> Work:
+def spikegpt(variant: str, n_layer: int, d: int, vocab: int, density: float | Mapping[str, float] = 0.0) -> Work:
     """One token of a SpikeGPT variant from shapes alone: 13 L d^2 + d V operations.
 
-    `density` is the assumed share of active matrix inputs of the spike-driven variant; the others are dense (zeros
-    behind relu^2 are not known without a run).
+    `density` is the assumed share of active matrix inputs of the spike-driven variant, one number or one for each of
+    PARTS; the others are dense (zeros behind relu^2 are not known without a run).
     """
     spiking = variant == "spike-driven"
-    share = 1.0 if not spiking else density or 0.0
-    shapes = {
-        "att_key": (d, d), "att_value": (d, d), "att_receptance": (d, d), "att_output": (d, d),
-        "ffn_key": (d, 4 * d), "ffn_receptance": (d, d), "ffn_value": (4 * d, d),
-    }  # fmt: skip
+    given = density if isinstance(density, Mapping) else dict.fromkeys(PARTS, density)
+    share = {part: given[part] if spiking else 1.0 for part in PARTS}
     matrices = [
-        MatrixWork(f"block{i}_{part}", AC if spiking else MAC, round(share * a * b), a * b, a * b)
+        MatrixWork(f"block{i}_{part}", AC if spiking else MAC, round(share[part] * a * b * d * d), a * b * d * d,
+                   a * b * d * d, b * d)
         for i in range(n_layer)
-        for part, (a, b) in shapes.items()
-    ]
+        for part, (a, b) in PARTS.items()
+    ]  # fmt: skip
     matrices.append(MatrixWork("head", MAC, d * vocab, d * vocab, d * vocab))
     lifs = {"spike-driven": 10, "canonical": 2, "continuous": 0}[variant]
     units = n_layer * d
@@ -159,6 +180,8 @@ def spikegpt(variant: str, n_layer: int, d: int, vocab: int, density: float | No
         "sqrt": 2 * n_layer + 1,
     }
     neurons = lifs * units
-    active = round(share * neurons) if spiking else neurons
-    spikes = round(share * neurons) if spiking else 0
-    return Work(variant, 1, tuple(matrices), elementwise, False, neurons=neurons, active=active, spikes=spikes)
+    sent = round(units * sum(share[part] * a for part, (a, _) in PARTS.items())) if spiking else 0
+    return Work(
+        variant, 1, tuple(matrices), elementwise, measured=False, neurons=neurons,
+        active=sent if spiking else neurons, spikes=sent, state_words=units * 5 + neurons,
+    )  # fmt: skip
