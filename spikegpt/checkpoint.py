@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from spikegpt.config import Config
 from spikegpt.errors import UserError
@@ -118,7 +119,7 @@ def load(path: str | Path, **overrides) -> SpikeGPT | Transformer:
         overrides["binary_embedding"] = bool(binary)
     try:
         config = Config.from_dict({**record["config"], **overrides})
-        with torch.device("meta"):
+        with torch.device("meta"), WithoutInitialisation():
             model = build(config)
         model.load_state_dict({k: v.float() for k, v in record["model"].items()}, assign=True)
     except UserError as error:
@@ -130,6 +131,15 @@ def load(path: str | Path, **overrides) -> SpikeGPT | Transformer:
         raise UserError(f"{path}: {bad[0]} holds NaN or infinite values")
     setattr(model, "provenance", record["provenance"])  # noqa: B010 (a plain attribute of a Module)
     return model.eval()
+
+
+class WithoutInitialisation(TorchFunctionMode):
+    """Leaves out torch.nn.init while a model is built to be loaded: on "meta" it imports sympy, 75 MB and a second."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def all_finite(weight: Tensor) -> bool:
