@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from spikegpt.config import Config
 from spikegpt.errors import UserError
@@ -123,7 +124,7 @@ def load(path: str | Path, *, tokenizer: str | Path | None = None, **overrides) 
         overrides["binary_embedding"] = bool(binary)
     try:
         config = Config.from_dict({**record["config"], **overrides})
-        with torch.device("meta"):
+        with torch.device("meta"), WithoutInitialisation():
             model = build(config)
         model.load_state_dict({k: v.float() for k, v in record["model"].items()}, assign=True)
     except UserError as error:
@@ -151,6 +152,15 @@ def tokenizer_of(record: dict, named: str | Path | None = None) -> Tokenizer | N
     if tokenizer.vocab_size > vocab:
         raise UserError(f"{named}: its {tokenizer.vocab_size:,} tokens are more than the model's {vocab:,}")
     return tokenizer
+
+
+class WithoutInitialisation(TorchFunctionMode):
+    """Leaves out torch.nn.init while a model is built to be loaded: on "meta" it imports sympy, 75 MB and a second."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def all_finite(weight: Tensor) -> bool:

@@ -81,13 +81,13 @@ class Attention(Mixer):
         super().__init__(cfg, f"block{layer}_att", ("key", "value", "receptance"))
         d = cfg.n_embd
         depth, place = layer_position(cfg, layer)
-        channel = torch.arange(d) / d
+        channel = channels(d) / d
         mix_k = channel ** (1 - depth)
         self.time_mix_k = nn.Parameter(mix_k.view(1, 1, d))
         self.time_mix_v = nn.Parameter((mix_k + 0.3 * place).view(1, 1, d))
         self.time_mix_r = nn.Parameter((channel ** (0.5 * (1 - depth))).view(1, 1, d))
-        self.time_decay = nn.Parameter(-5 + 8 * (torch.arange(d) / max(1, d - 1)) ** (0.7 + 1.3 * place))
-        self.time_first = nn.Parameter(math.log(0.3) + 0.5 * ((torch.arange(d) + 1) % 3 - 1).float())
+        self.time_decay = nn.Parameter(-5 + 8 * (channels(d) / max(1, d - 1)) ** (0.7 + 1.3 * place))
+        self.time_first = nn.Parameter(math.log(0.3) + 0.5 * ((channels(d) + 1) % 3 - 1).float())
         self.key, self.value, self.receptance, self.output = (nn.Linear(d, d, bias=False) for _ in range(4))
         if cfg.variant == SPIKE_DRIVEN:
             self.gain = nn.Parameter(torch.full((d,), 3.0))  # lifts r * wkv to the threshold of its neurons
@@ -115,7 +115,7 @@ class FeedForward(Mixer):
         super().__init__(cfg, f"block{layer}_ffn", ("key", "receptance"))
         d = cfg.n_embd
         depth, _ = layer_position(cfg, layer)
-        mix = (torch.arange(d) / d) ** (1 - depth)
+        mix = (channels(d) / d) ** (1 - depth)
         self.time_mix_k = nn.Parameter(mix.view(1, 1, d))
         self.time_mix_r = nn.Parameter(mix.clone().view(1, 1, d))
         self.key = nn.Linear(d, 4 * d, bias=False)
@@ -202,6 +202,11 @@ def build(config: Config) -> SpikeGPT | Transformer:
     return Transformer(config) if config.variant == TRANSFORMER else SpikeGPT(config)
 
 
+def channels(d: int) -> Tensor:
+    """0 .. d - 1, on the CPU even while a model is built on "meta", where arange imports sympy."""
+    return torch.arange(d, device="cpu")
+
+
 def layer_position(cfg: Config, layer: int) -> tuple[float, float]:
     """(l / L, l / (L - 1)): where a layer stands, as the published initialisation counts it."""
     return layer / cfg.n_layer, layer / max(1, cfg.n_layer - 1)
@@ -217,6 +222,8 @@ def wkv_start(h: Tensor) -> Tensor:
 @torch.no_grad()
 def initialise(model: SpikeGPT) -> None:
     """The published initial values; spike-driven matrices are scaled so that no population starts dead."""
+    if model.emb.weight.is_meta:  # to be loaded: there is nothing to fill
+        return
     lift = 1 / math.sqrt(INITIAL_RATE) if model.config.variant == SPIKE_DRIVEN else 1.0
     nn.init.orthogonal_(model.emb.weight, gain=1e-4 * math.sqrt(max(model.emb.weight.shape)))
     nn.init.orthogonal_(model.head.weight, gain=0.5)
