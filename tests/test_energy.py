@@ -10,8 +10,11 @@ from exporters import nir as exporter
 from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
 from hw_sim.energy import price, profiles, report, work
+from hw_sim.energy.baselines import BASELINES
 from hw_sim.energy.html import page
+from hw_sim.energy.measure import Shape, bits_per_byte, measure
 from spikegpt import UserError
+from spikegpt.tokenizer import Bytes, Characters
 from tests.conftest import VOCAB, lively_model
 
 SHAPE = (12, 512, 5458)  # the 45m preset with the vocabulary of enwik8's characters
@@ -59,18 +62,53 @@ def test_the_papers_own_accounting_gives_its_ratio():
 
 def test_break_even_densities_of_one_projection():
     """Compute only: 5.1 at float32 and 3.0 at int8; a whole model has the same, as head and body scale alike."""
-    shape, shipped = report.Shape(12, 512, 256), profiles.shipped()
-    assert report.break_even(shipped["45nm-compute"], "fp32", shape, 1) == pytest.approx(5.1, abs=0.05)
-    assert report.break_even(shipped["45nm-compute"], "int8", shape, 1) == pytest.approx(3.0, abs=0.05)
-    assert report.break_even(shipped["loihi1-silicon"], "chip", shape, 1) is None
+    shape, shipped = Shape(12, 512, 256), profiles.shipped()
+    settings = report.Settings()
+    assert report.break_even(shipped["45nm-compute"], "fp32", shape, settings) == pytest.approx(5.1, abs=0.05)
+    assert report.break_even(shipped["45nm-compute"], "int8", shape, settings) == pytest.approx(3.0, abs=0.05)
+    assert report.break_even(shipped["loihi1-silicon"], "chip", shape, settings) is None
 
 
 def test_batching_turns_the_memory_profile_against_spikes():
-    shape, memory = report.Shape(12, 512, 256), profiles.shipped()["45nm-memory"]
-    limits = [report.break_even(memory, "fp32", shape, batch) for batch in (1, 8, 64)]
+    shape, memory = Shape(12, 512, 256), profiles.shipped()["45nm-memory"]
+    limits = [report.break_even(memory, "fp32", shape, report.Settings(batch=b)) for b in (1, 8, 64)]
     assert limits[0] > limits[1] > limits[2]
     assert limits[0] == pytest.approx(0.97, abs=0.08)
     assert limits[2] < 0.15
+
+
+@pytest.mark.parametrize("batch, expected", [(1, 0.90), (8, 0.18), (64, 0.088)])
+def test_break_even_of_one_projection_in_a_1_mb_memory(batch, expected):
+    memory = profiles.shipped()["45nm-memory"]
+    assert price.break_even_density(memory, "fp32", 512, 512, batch) == pytest.approx(expected, abs=0.005)
+
+
+def test_a_window_mean_lies_between_its_ends_and_prefill_shares_weight_reads():
+    first, last = (work.gpt("gpt", *SHAPE, t).dense for t in (1, 1024))
+    mean = work.gpt("gpt", *SHAPE, 1024, "mean")
+    assert first < mean.dense < last
+    assert mean.dense == 12 * 12 * 512**2 + 512 * 5458 + 512 * 1025 * 12
+    prefill = work.gpt("gpt", *SHAPE, 1024, "prefill")
+    assert prefill.dense == mean.dense
+    memory = profiles.shipped()["45nm-memory"]
+    reads = [price.price(w, memory, "fp32").terms["weight reads"] for w in (mean, prefill)]
+    assert reads[1] == pytest.approx(reads[0] / 1024)
+
+
+def test_lemaires_formula_by_hand():
+    """One projection of 4 inputs, 2 of them active, onto 8 neurons that send 3 spikes; all memories below 8 KB."""
+    w = work.Work("p", 1, (work.MatrixWork("m", work.AC, 16, 32, 32, 8),), {}, True, neurons=8, active=8, spikes=3)
+    found = price.price(w, profiles.shipped()["lemaire2022"], "fp32")
+    access = 10e-12 / 8192  # joules an access and byte of memory
+    reads = 2 * access * 4 * 4 + 16 * access * 32 * 4 + 2 * (16 + 8) * access * 8 * 4
+    assert found.total_j == pytest.approx(16 * 0.9e-12 + 16 * 0.1e-12 + 8 * 4.6e-12 + 3 * 0.9e-12 + reads)
+
+
+def test_bytes_go_to_the_smallest_level_that_holds_the_tensor():
+    small, big = work.MatrixWork("small", work.MAC, 100, 100, 1000), work.MatrixWork("big", work.AC, 10, 10, 1 << 20)
+    w = work.Work("w", 1, (small, big), {}, True)
+    moved = price.traffic(w, 32)
+    assert moved == {"8KB": 100 * 4 + 2 * 10 * 4, "32KB": 0, "1MB": 0, "DRAM": 40}
 
 
 @pytest.mark.parametrize("variant", ["spike-driven", "canonical", "continuous"])
@@ -92,11 +130,10 @@ def test_canonical_element_wise_work_is_the_hand_count():
 
 
 def test_no_total_without_its_unpriced_terms():
-    for p in profiles.shipped().values():
-        for precision in p.precisions:
-            found = price.price(ROWS["r=0.15"], p, precision)
-            assert "elementwise" in found.unpriced
-            assert ("mac" in found.unpriced) == p.name.startswith("loihi")
+    for _, p, precision in report.Settings().columns:
+        found = price.price(ROWS["r=0.15"], p, precision)
+        assert "elementwise" in found.unpriced
+        assert ("mac" in found.unpriced) == p.name.startswith(("loihi", "lemaire"))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +146,8 @@ def test_no_total_without_its_unpriced_terms():
         ({"precisions": {"fp32": {"ac_j": -1}}}, "ac_j"),
         ({"precisions": {"fp32": {"ac_j": "much"}}}, "ac_j"),
         ({"memory": {"levels": [{"name": "x"}]}}, "memory level"),
+        ({"accounting": "magic"}, "magic"),
+        ({"static_w_per_chip": "hot"}, "static_w_per_chip"),
     ],
 )
 def test_profiles_of_users_are_checked(change, message, tmp_path):
@@ -132,8 +171,12 @@ def test_a_loihi_2_profile_is_refused_with_the_reason():
 def built() -> dict:
     graph = exporter.export(lively_model("spike-driven"))
     text = np.random.default_rng(0).integers(0, VOCAB, 200)
-    int8 = Simulator.from_nir(quantize(graph))
-    return report.build(Simulator.from_nir(graph), "spike-driven", text, int8=int8, provenance={"text": "noise <&>"})
+    characters = Characters("".join(map(chr, range(65, 65 + VOCAB))))  # a byte each
+    models = [
+        measure(g, name, "spike-driven", text, characters)
+        for g, name in ((graph, "spike-driven"), (quantize(graph), "spike-driven-int8"))
+    ]
+    return report.build(models[:1], report.Settings(baselines=True), int8=models[1], provenance={"text": "noise <&>"})
 
 
 def test_report_holds_the_documented_rows_and_survives_json(built):
@@ -158,13 +201,48 @@ def test_no_ratio_crosses_technologies(built):
 
 
 def test_bits_per_byte_of_uniform_logits_is_that_of_the_vocabulary():
-    assert report.bits_per_byte(np.zeros((5, 256), np.float32), np.arange(5)) == pytest.approx(8)
+    assert bits_per_byte(np.zeros((5, 256), np.float32), np.arange(5), Bytes()) == pytest.approx(8)
+    two_bytes = Characters("éü")
+    assert bits_per_byte(np.zeros((5, 2), np.float32), np.array([0, 1, 0, 1, 1]), two_bytes) == pytest.approx(0.5)
+
+
+def test_structure_and_values_are_told_apart_at_every_matrix_input(built):
+    for m in built["matrices"]:
+        binary = m["input"] == "spikes"
+        assert (m["observed"]["binary"] == 1) == binary
+        assert m["density"] == pytest.approx(1 - m["observed"]["zeros"], abs=0.1)  # 200 tokens against 64
+        assert set(m["margin"]) <= set(m["break_even"])
+
+
+def test_analytic_rows_carry_their_formula_and_a_published_score_that_is_not_ours(built):
+    rows = [row for row in built["rows"] if "formula" in row]
+    assert {row["name"] for row in rows} == {b.name for b in BASELINES}
+    assert all(row["bits_per_byte"] is None and row["published_bits_per_character"] > 1 for row in rows)
+    linear = next(b for b in BASELINES if b.name == "linear-transformer").work(12, 512, 256, 1024)
+    assert linear.dense == 12 * 12 * 512**2 + 2 * 12 * 512 * 64 + 512 * 256
+
+
+def test_assumed_densities_give_the_counts_of_the_shape():
+    rates = dict.fromkeys(work.PARTS, 0.1) | {"ffn_value": 0.05}
+    shape = Shape(12, 512, 5458)
+    found = report.build([], report.Settings(), what_if=(shape, rates))
+    ours = next(row for row in found["rows"] if row["name"] == "spike-driven")
+    assert ours["effective_acs"] == 12 * (round(0.1 * 512**2) * 5 + round(0.1 * 4 * 512**2) + round(0.05 * 4 * 512**2))
+    assert ours["counts"] == "derived from shapes"
+    assert found["measurement"]["measured"] is False
+
+
+def test_a_dense_model_is_told_that_it_loses():
+    shape = Shape(12, 512, 256)
+    found = report.build([], report.Settings(batch=64), what_if=(shape, 0.9))
+    assert "more than its non-spiking twin" in found["verdicts"]["45nm-memory-fp32"]
+    assert "above the break-even" in found["verdicts"]["45nm-memory-fp32"]
 
 
 def test_page_is_self_contained_and_escapes_what_it_shows(built):
     html = page(built)
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 4
     assert "noise &lt;&amp;&gt;" in html
-    for outside in ('src="http', 'href="http', "@import", "<script"):
+    for outside in ('src="http', 'href="http', "@import", "<script src"):
         assert outside not in html
     assert page(built) == html

@@ -11,7 +11,7 @@ from exporters.loihi import limits, supervisor
 from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
 from hw_sim.energy import work
-from hw_sim.energy.report import bits_per_byte
+from hw_sim.energy.measure import bits_per_byte
 from hw_sim.verify import compare
 from spikegpt.corpus import load_corpus
 from spikegpt.record import record

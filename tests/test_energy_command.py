@@ -1,0 +1,112 @@
+"""`energy-report` and `profiles` as typed: what-if, comparison, regression gate, placement, and users' mistakes."""
+
+import json
+
+import pytest
+
+import spikegpt
+from spikegpt import Config, SpikeGPT
+from spikegpt.transformer import Transformer
+
+
+@pytest.fixture
+def models(tmp_path):
+    paths = {}
+    for variant in ("spike-driven", "canonical", "continuous"):
+        paths[variant] = tmp_path / f"{variant}.pt"
+        spikegpt.save(SpikeGPT(Config(256, 1, 16, variant)), paths[variant])
+    paths["gpt"] = tmp_path / "gpt.pt"
+    spikegpt.save(Transformer(Config(256, 1, 64, "transformer", ctx_len=32)), paths["gpt"])
+    return paths
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_bytes(b"In the beginning God created the heaven and the earth. " * 10)
+    return path
+
+
+def test_models_side_by_side_are_measured_on_the_same_text(run, models, text, tmp_path):
+    out = tmp_path / "r"
+    command = ("energy-report", *models.values(), "--data", text, "--tokens", 80, "--json", "--out", out)
+    code, printed, err = run(*command)
+    assert code == 0, err
+    rows = {row["name"]: row for row in json.loads(printed)["rows"]}
+    for name in ("gpt-fp32", "spike-driven", "canonical", "continuous"):
+        assert 6 < rows[name]["bits_per_byte"] < 10
+    assert rows["gpt-int8"]["bits_per_byte"] is None
+    assert rows["canonical"]["counts"] == rows["continuous"]["counts"] == "measured"
+    assert sorted(p.name for p in out.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert "| canonical | measured |" in (out / "report.md").read_text()
+
+
+def test_a_preset_needs_no_checkpoint_and_no_torch_time(run, tmp_path):
+    rates = tmp_path / "rates.yaml"
+    parts = ("att_key", "att_value", "att_receptance", "att_output", "ffn_key", "ffn_receptance", "ffn_value")
+    rates.write_text("".join(f"{part}: 0.15\n" for part in parts))
+    one = json.loads(run("energy-report", "--preset", "260m", "--rate", 0.15, "--json")[1])
+    other = json.loads(run("energy-report", "--preset", "260m", "--rates", rates, "--json")[1])
+    assert one["rows"] == other["rows"]
+    assert one["model"]["weights"] == 13 * 24 * 768**2 + 768 * 50277
+
+
+def test_a_rise_over_an_earlier_report_ends_with_1(run, tmp_path):
+    command = ("energy-report", "--preset", "tiny", "--precision", "fp32")
+    assert run(*command, "--rate", 0.10, "--out", tmp_path / "old")[0] == 0
+    earlier = ("--baseline", tmp_path / "old" / "report.json")
+    assert run(*command, "--rate", 0.101, *earlier)[0] == 0
+    code, _, err = run(*command, "--rate", 0.15, *earlier)
+    assert code == 1
+    assert "SynOps per token rose by" in err
+    assert run(*command, "--rate", 0.15, *earlier, "--max-increase", "60%")[0] == 0
+
+
+def test_a_placement_prices_messages_and_hops(run, tmp_path):
+    place = {"messages_per_token": 100, "hops_ew_per_token": 10, "hops_ns_per_token": 20, "cores": 4, "chips": 1}
+    path = tmp_path / "mapping.json"
+    path.write_text(json.dumps(place))
+    report = json.loads(run("energy-report", "--preset", "tiny", "--rate", 0.1, "--placement", path, "--json")[1])
+    row = next(r for r in report["rows"] if r["name"] == "spike-driven")
+    terms = row["energy_terms_j"]["loihi1-silicon"]
+    assert terms["messages"] == pytest.approx(100 * 111e-12)
+    assert terms["hops"] == pytest.approx(10 * 3.0e-12 + 20 * 4.2e-12)
+    assert "messages" not in row["unpriced"]["loihi1-silicon"]
+
+
+def test_profiles_are_listed_with_grade_and_source(run):
+    listed = json.loads(run("profiles", "--json")[1])
+    assert {"45nm-compute", "45nm-memory", "lemaire2022", "loihi1-presilicon", "loihi1-silicon", "paper-table1"} <= set(
+        listed
+    )
+    assert all(p["grade"] and p["source"] for p in listed.values())
+    assert "source:" in run("profiles")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ((), "--preset"),
+        (("--preset", "tiny"), "--rate"),
+        (("--preset", "tiny", "--rate", 0.1, "--profile", "loihi2"), "Loihi 2"),
+        (("--preset", "tiny", "--rate", 0.1, "--profile", "missing.yaml"), "missing.yaml"),
+        (("--preset", "tiny", "--rate", 0.1, "--placement", "missing.json"), "missing.json"),
+        (("--preset", "tiny", "--rate", 0.1, "--baseline", "missing.json"), "missing.json"),
+        (("--preset", "tiny", "--rate", 0.1, "--max-increase", "much"), "much"),
+    ],
+)
+def test_mistakes_end_with_one_line_and_2(run, arguments, named):
+    code, out, err = run("energy-report", *arguments)
+    assert code == 2
+    assert named in err
+    assert len(err.strip().splitlines()) == 1
+    assert not out
+
+
+def test_a_model_cannot_be_both_measured_and_assumed(run, models, text):
+    code, _, err = run("energy-report", models["spike-driven"], "--data", text, "--rate", 0.1)
+    assert code == 2
+    assert "measured" in err
+    code, _, err = run("energy-report", models["gpt"], "--data", text)
+    assert code == 2
+    assert "gpt-fp32" in err
