@@ -12,7 +12,7 @@ import numpy as np
 
 from spikegpt.corpus import CHARACTERS, Corpus, load_corpus
 from spikegpt.errors import UserError
-from spikegpt.tokenizer import Tokenizer, default_tokenizer, read_tokenizer
+from spikegpt.tokenizer import Bytes, Tokenizer, default_tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     import nir
@@ -80,8 +80,8 @@ def tokenizer_of(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokeniz
         from spikegpt import checkpoint
 
         return known_tokenizer(checkpoint.tokenizer_of(checkpoint.read(path), named), path)
-    if named is not None and named != "bytes":
-        return read_tokenizer(named)
+    if named is not None:
+        return Bytes() if named == "bytes" else read_tokenizer(named)
     inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
     return known_tokenizer(default_tokenizer(int(inputs[0].output_type["output"][0])), path)
 

@@ -19,7 +19,7 @@ from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 from spikegpt.model import SpikeGPT, build
 from spikegpt.published import infer_config, is_published
-from spikegpt.tokenizer import Tokenizer, default_tokenizer, read_tokenizer, tokenizer_from_dict
+from spikegpt.tokenizer import Bytes, Tokenizer, default_tokenizer, read_tokenizer, tokenizer_from_dict
 from spikegpt.transformer import Transformer
 
 FORMAT = "spikegpt-checkpoint-1"
@@ -148,7 +148,7 @@ def tokenizer_of(record: dict, named: str | Path | None = None) -> Tokenizer | N
     if named is None:
         stored = record.get("tokenizer")
         return tokenizer_from_dict(stored) if stored else default_tokenizer(vocab)
-    tokenizer = read_tokenizer(named)
+    tokenizer = Bytes() if named == "bytes" else read_tokenizer(named)
     if tokenizer.vocab_size > vocab:
         raise UserError(f"{named}: its {tokenizer.vocab_size:,} tokens are more than the model's {vocab:,}")
     return tokenizer

@@ -155,6 +155,13 @@ def test_a_token_outside_the_vocabulary_is_named(run, tmp_path, text):
     spikegpt.save(SpikeGPT(Config(40, 1, 16)), tmp_path / "small.pt")
     code, _, err = run("simulate", tmp_path / "small.pt", "--data", text)
     assert code == 2
+    assert "--tokenizer" in err
+    code, _, err = run("simulate", tmp_path / "small.pt", "--data", text, "--tokenizer", "bytes")
+    assert code == 2
+    assert "256 tokens are more than the model's 40" in err
+    exporter.write(exporter.export(spikegpt.load(tmp_path / "small.pt")), tmp_path / "small.nir")
+    code, _, err = run("simulate", tmp_path / "small.nir", "--data", text, "--tokenizer", "bytes")
+    assert code == 2
     assert "out of range: the vocabulary holds 0 to 39" in err
 
 

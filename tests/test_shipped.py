@@ -15,6 +15,7 @@ from hw_sim.energy.measure import bits_per_byte
 from hw_sim.verify import compare
 from spikegpt.corpus import load_corpus
 from spikegpt.record import record
+from spikegpt.tokenizer import Bytes
 
 TOKENS = 8000
 
@@ -55,7 +56,7 @@ def test_simulation_is_pytorch_on_1000_tokens_of_real_text(path, graph, text):
 
 def test_it_beats_the_byte_5_gram_on_the_held_out_tail(result, text):
     """Witten-Bell order 5, trained on the rest: 1.85. The head of the tail is harder than its mean (1.69)."""
-    assert bits_per_byte(result.logits, text) < 1.85
+    assert bits_per_byte(result.logits, text, Bytes()) < 1.85
 
 
 def test_it_does_22_times_fewer_operations_than_a_gpt_of_its_shape_at_1024(result):
@@ -66,8 +67,8 @@ def test_it_does_22_times_fewer_operations_than_a_gpt_of_its_shape_at_1024(resul
 
 def test_int8_costs_less_than_one_percent_in_quality_and_fits_the_chip(graph, result, text):
     simulator = Simulator.from_nir(quantize(graph))
-    quantized = bits_per_byte(simulator.run(text).logits, text)
-    assert quantized < 1.01 * bits_per_byte(result.logits, text)
+    quantized = bits_per_byte(simulator.run(text).logits, text, Bytes())
+    assert quantized < 1.01 * bits_per_byte(result.logits, text, Bytes())
     assert limits.check_numbers(simulator.plan)["largest_possible_input"] <= 131071
 
 
