@@ -248,6 +248,11 @@ def verdicts(report: dict) -> dict[str, str]:
         reference = "gpt-int8" if column.endswith("-int8") else "gpt-fp32"
         ratio = report["ratios"][reference].get(column)
         if ratio is None:
+            own = next(row for row in report["rows"] if row["name"] == name)["energy_j"][column]
+            if own is not None:
+                found[column] = (
+                    f"{name} takes {own * 1e6:.2f} uJ a token; no Transformer is priced here to compare with."
+                )
             continue
         text = f"{name} takes {times(ratio)} energy a token than {reference}"
         twin = report["ratios"]["continuous"].get(column)
