@@ -195,6 +195,17 @@ def test_report_holds_the_documented_rows_and_survives_json(built):
     )
 
 
+def test_ratios_are_to_both_gpts_and_to_the_twin(built):
+    energy = {row["name"]: row["energy_j"] for row in built["rows"]}
+    ours = energy["spike-driven"]["45nm-memory-int8"]
+    for reference, column in (
+        ("gpt-fp32", "45nm-memory-fp32"),
+        ("gpt-int8", "45nm-memory-int8"),
+        ("continuous", "45nm-memory-int8"),
+    ):
+        assert built["ratios"][reference]["45nm-memory-int8"] == pytest.approx(energy[reference][column] / ours)
+
+
 def test_no_ratio_crosses_technologies(built):
     for reference in built["ratios"].values():
         assert not any("loihi" in column for column in reference)

@@ -55,6 +55,9 @@ def test_the_switch_shows_the_numbers_of_the_report(built, tmp_path, column):
         [r["name"], "-" if r["energy_j"][column] is None else f"{r['energy_j'][column] * 1e6:.3f}"] for r in rows
     ]
     assert [cells[:2] for cells in shown(done.stdout)] == expected
+    subject = next(cells for cells in shown(done.stdout) if cells[0] == built["model"]["row"])
+    ratios = [built["ratios"][reference].get(column) for reference in ("gpt-fp32", "gpt-int8", "continuous")]
+    assert subject[2:5] == ["-" if ratio is None else f"{ratio:.2f}x" for ratio in ratios]
     verdict = html.unescape(re.search(r'<p id="verdict">(.*?)</p>', done.stdout, re.S).group(1))
     assert verdict == built["verdicts"].get(column, "No other row is priced by this profile.")
 

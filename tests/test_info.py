@@ -1,28 +1,14 @@
 """`spikegpt info` on `.nir` files: blocks, nodes, and a drawing that an XML reader accepts."""
 
 import json
-import sys
 import xml.etree.ElementTree as ElementTree
 
 import nir
 import numpy as np
 import pytest
 
-from cli.main import main
 from exporters import nir as exporter
 from tests.conftest import lively_model
-
-
-@pytest.fixture
-def run(monkeypatch, capfd):
-    def call(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["spikegpt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return call
 
 
 @pytest.fixture

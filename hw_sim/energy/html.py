@@ -5,6 +5,7 @@ import json
 
 from hw_sim.energy import plots, tables
 from hw_sim.energy.method import METHOD
+from hw_sim.energy.report import column_of
 from hw_sim.energy.tables import Table
 
 STYLE = """
@@ -32,7 +33,8 @@ function show() {
   document.querySelectorAll('#prices tbody tr').forEach((tr, i) => {
     const row = report.rows[i], energy = row.energy_j[column];
     const over = name => {
-      const other = report.rows.find(r => r.name === name).energy_j[column];
+      const own = report.references[column][name];
+      const other = own ? report.rows.find(r => r.name === name).energy_j[own] : null;
       return energy && other ? (other / energy).toFixed(2) + 'x' : '-';
     };
     const cells = [energy === null ? '-' : (energy * 1e6).toFixed(3), over('gpt-fp32'), over('gpt-int8'),
@@ -125,7 +127,10 @@ def switch(report: dict) -> str:
 def embedded(report: dict) -> str:
     """What the switch reads, safe inside a script element."""
     rows = [{k: r[k] for k in ("name", "energy_j", "unpriced")} for r in report["rows"]]
-    data = {"rows": rows, "verdicts": report["verdicts"], "choices": choices(report)}
+    references = {
+        column: {name: column_of(column, name) for name in report["ratios"]} for column in report["rows"][0]["energy_j"]
+    }
+    data = {"rows": rows, "verdicts": report["verdicts"], "choices": choices(report), "references": references}
     return json.dumps(data).replace("<", "\\u003c")
 
 

@@ -209,17 +209,28 @@ def break_even(profile: Profile, precision: str, shape: Shape, settings: Setting
 
 
 def ratios(rows: list[dict], subject: str) -> dict[str, dict[str, float]]:
-    """How many times more each reference row costs than the subject, same profile and precision on both sides."""
+    """How many times more each reference row costs than the subject, at the same prices.
+
+    The GPT rows have a precision of their own, so that a column of another compares across precisions, never across
+    profiles; the twin is compared at the column's.
+    """
     by_name = {row["name"]: row for row in rows}
     ours = by_name[subject]
     found: dict[str, dict[str, float]] = {}
     for reference in ("gpt-fp32", "gpt-int8", "continuous"):
         theirs = by_name[reference]
         found[reference] = {"operations": theirs["synops"] / ours["synops"]}
-        for column, energy in theirs["energy_j"].items():
-            if energy is not None and ours["energy_j"][column]:
-                found[reference][column] = energy / ours["energy_j"][column]
+        for column, own in ours["energy_j"].items():
+            energy = theirs["energy_j"].get(column_of(column, reference))
+            if energy is not None and own:
+                found[reference][column] = energy / own
     return found
+
+
+def column_of(column: str, reference: str) -> str:
+    """The column of the same profile that prices a reference row."""
+    precision = reference.removeprefix("gpt-")
+    return column if precision == reference else f"{column.rpartition('-')[0]}-{precision}"
 
 
 def paper_accounting(context: int = 3072, d: int = 512) -> dict:
@@ -245,8 +256,8 @@ def verdicts(report: dict) -> dict[str, str]:
     name, density = report["model"]["row"], report["measurement"]["density"]
     found = {}
     for column in report["break_even"]:
-        reference = "gpt-int8" if column.endswith("-int8") else "gpt-fp32"
-        ratio = report["ratios"][reference].get(column)
+        reference = "gpt-int8" if column.endswith("-int8") else "gpt-fp32"  # the same precision on both sides
+        ratio = report["ratios"][reference].get(column) if column_of(column, reference) == column else None
         if ratio is None:
             own = next(row for row in report["rows"] if row["name"] == name)["energy_j"][column]
             if own is not None:
