@@ -26,7 +26,7 @@ $(READY): pyproject.toml Makefile
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,lava]"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "lava-nc==0.10.0" "lava-dl==0.6.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "lava-nc==0.10.0"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "norse==1.1.0" "nirtorch==2.6" "spikingjelly==2.0.0"
 	touch $@
 
