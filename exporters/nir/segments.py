@@ -125,4 +125,4 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
 
 def _save(path: Path, record: dict[str, Any]) -> None:
     with path.open("wb") as file:
-        np.savez_compressed(file, **record)
+        np.savez(file, **record)
