@@ -53,7 +53,7 @@ class Interpreter:
             s[:] = x
             return
         elif op == Op.LAYER_NORM:
-            y = fp.layer_norm(x, constant(0), constant(1), float(self.plan.constants[c_at + 2 * n_out]))
+            y = fp.layer_norm(x, whole(0), whole(1), int(self.plan.constants[c_at + 2 * n_out]))
         elif op == Op.LIF:
             spikes, s[:] = fp.lif(x, s, whole(0), whole(1))
             self.spikes[e_at : e_at + n_out] = spikes

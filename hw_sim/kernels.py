@@ -15,7 +15,7 @@ from hw_sim.plan import Op
     EMBED, COPY, ADD, SCALE, DELAY_READ, DELAY_WRITE, LAYER_NORM, LIF, EVENTS, DENSE,
     WKV, SIGMOID, SQUARED_RELU, MULTIPLY, OUTPUT,
 ) = (int(op) for op in Op)  # fmt: skip
-FRACTION_BITS, ONE, SUM_UNIT = fp.FRACTION_BITS, float(fp.ONE), float(1 << fp.SUM_BITS)
+FRACTION_BITS = fp.FRACTION_BITS
 UNIT, HALF, DECAY_BITS, CURRENT_SHIFT = fp.ONE, fp.ONE >> 1, fp.DECAY_BITS, fp.CURRENT_SHIFT
 INPUT_LIMIT, MEMBRANE_LIMIT = fp.INPUT_LIMIT, fp.MEMBRANE_LIMIT
 
@@ -130,6 +130,50 @@ def run_float(table, weights, constants, state, signals, events, lengths, tokens
                     logits[t, j] = signals[x + j]
 
 
+@njit(cache=True)
+def _shift_right(x, bits):
+    return (x + (1 << bits >> 1)) >> bits
+
+
+_integer_root = njit(cache=True, error_model="numpy")(fp.integer_root)
+
+
+@njit(cache=True)
+def _sigmoid(x):
+    size = min(abs(x), (len(fp.SIGMOID_TABLE) - 1 << fp.TABLE_BITS) - 1)
+    i, rest = size >> fp.TABLE_BITS, size & ((1 << fp.TABLE_BITS) - 1)
+    y = fp.SIGMOID_TABLE[i] + ((fp.SIGMOID_TABLE[i + 1] - fp.SIGMOID_TABLE[i]) * rest >> fp.TABLE_BITS)
+    y = _shift_right(y, 15 - FRACTION_BITS)
+    return UNIT - y if x < 0 else y
+
+
+@njit(cache=True)
+def _exp2_negative(x):
+    low_bits = fp.EXPONENT_BITS - fp.TABLE_BITS
+    fraction = x & ((1 << fp.EXPONENT_BITS) - 1)
+    i, rest = fraction >> low_bits, fraction & ((1 << low_bits) - 1)
+    drop = (fp.EXP2_TABLE[i] - fp.EXP2_TABLE[i + 1]) * rest >> low_bits
+    return (fp.EXP2_TABLE[i] - drop) >> min(x >> fp.EXPONENT_BITS, 63)
+
+
+@njit(cache=True, error_model="numpy")
+def _wkv(k, v, a, b, p, decay, bonus):
+    k, v = _shift_right(k * fp.LOG2_E, FRACTION_BITS), v << fp.GUARD_BITS
+    now = bonus + k
+    q = max(p, now)
+    e1, e2 = _exp2_negative(q - p), _exp2_negative(q - now)
+    top = _shift_right(e1 * a + e2 * v, fp.WEIGHT_BITS)
+    bottom = _shift_right(e1 * b, fp.WEIGHT_BITS) + e2
+    y = ((top << fp.WEIGHT_BITS - fp.GUARD_BITS) + (bottom >> 1)) // bottom
+    q = max(p + decay, k)
+    e1, e2 = _exp2_negative(q - p - decay), _exp2_negative(q - k)
+    new_a = _shift_right(e1 * a + e2 * v, fp.WEIGHT_BITS)
+    new_b = _shift_right(e1 * b, fp.WEIGHT_BITS) + e2
+    if new_b >= 2 << fp.WEIGHT_BITS:
+        new_a, new_b, q = (new_a + 1) >> 1, new_b >> 1, q + (1 << fp.EXPONENT_BITS)
+    return y, max(-fp.NUMERATOR_LIMIT, min(fp.NUMERATOR_LIMIT, new_a)), new_b, q
+
+
 @njit(cache=True, error_model="numpy")
 def run_integer(table, weights, constants, state, signals, events, lengths, tokens, logits, counters, raster):
     accumulator = np.zeros(max(table[:, 4]), np.int32)
@@ -188,34 +232,30 @@ def run_integer(table, weights, constants, state, signals, events, lengths, toke
                 for j in range(n):
                     signals[y + j] += signals[x + j]
             elif op == LAYER_NORM:
-                mean, square = 0.0, 0.0
+                total, square = 0, 0
                 for j in range(n):
-                    mean += signals[x + j] / ONE
-                mean /= n
+                    total += max(-fp.NORM_INPUT_LIMIT, min(fp.NORM_INPUT_LIMIT, signals[x + j]))
+                mean = (total + n // 2) // n
                 for j in range(n):
-                    centred = signals[x + j] / ONE - mean
-                    square += centred * centred
-                inverse = 1.0 / np.sqrt(square / n + constants[c + 2 * n])
+                    wide[j] = max(-fp.NORM_INPUT_LIMIT, min(fp.NORM_INPUT_LIMIT, signals[x + j])) - mean
+                    square += wide[j] * wide[j]
+                variance = (square + n // 2) // n + np.int64(constants[c + 2 * n])
+                inverse = (1 << fp.INVERSE_BITS) // _integer_root(max(variance, 1) << 2 * fp.ROOT_BITS)
                 for j in range(n):
-                    real = (signals[x + j] / ONE - mean) * inverse * constants[c + j] + constants[c + n + j]
-                    signals[y + j] = np.int64(np.floor(real * ONE + 0.5))
+                    normal = _shift_right(wide[j] * inverse, fp.INVERSE_BITS - fp.ROOT_BITS - fp.NORM_BITS)
+                    product = normal * np.int64(constants[c + j])
+                    scaled = _shift_right(product, fp.NORM_BITS + fp.GAIN_BITS - FRACTION_BITS)
+                    signals[y + j] = scaled + np.int64(constants[c + n + j])
             elif op == WKV:
                 for j in range(n):
-                    k, v = signals[x + j], signals[x + n + j] / ONE
-                    a, b, p = state[s + j] / SUM_UNIT, state[s + n + j] / SUM_UNIT, state[s + 2 * n + j]
-                    now = np.int64(constants[c + n + j]) + k
-                    q = max(p, now)
-                    e1, e2 = np.exp((p - q) / ONE), np.exp((now - q) / ONE)
-                    signals[y + j] = np.int64(np.floor((e1 * a + e2 * v) / (e1 * b + e2) * ONE + 0.5))
-                    decayed = p + np.int64(constants[c + j])
-                    q = max(decayed, k)
-                    e1, e2 = np.exp((decayed - q) / ONE), np.exp((k - q) / ONE)
-                    state[s + j] = np.int64(np.floor((e1 * a + e2 * v) * SUM_UNIT + 0.5))
-                    state[s + n + j] = np.int64(np.floor((e1 * b + e2) * SUM_UNIT + 0.5))
-                    state[s + 2 * n + j] = q
+                    decay, bonus = np.int64(constants[c + j]), np.int64(constants[c + n + j])
+                    a, b, p = state[s + j], state[s + n + j], state[s + 2 * n + j]
+                    signals[y + j], state[s + j], state[s + n + j], state[s + 2 * n + j] = _wkv(
+                        signals[x + j], signals[x + n + j], a, b, p, decay, bonus
+                    )
             elif op == SIGMOID:
                 for j in range(n):
-                    signals[y + j] = np.int64(np.floor(1.0 / (1.0 + np.exp(-(signals[x + j] / ONE))) * ONE + 0.5))
+                    signals[y + j] = _sigmoid(signals[x + j])
             elif op == MULTIPLY:
                 for j in range(n):
                     signals[y + j] = (signals[x + j] * signals[x + n + j] + HALF) >> FRACTION_BITS

@@ -41,7 +41,7 @@ class Plan:
 
     `names[i]` is the NIR node of row i of `table` (rows, len(FIELDS)) int64; `weights` are the matrices, input-major;
     `constants` every other parameter; `state` is the state before the first token. `integer` plans carry int8
-    weights, int64 signals and state, and float64 constants (whole numbers, but for LayerNorm's).
+    weights, int64 signals and state, and float64 constants that are whole numbers.
     """
 
     names: tuple[str, ...]

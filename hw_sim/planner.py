@@ -202,13 +202,13 @@ class _Builder:
             raise UserError(f"node {name!r} reads an unscaled matrix output; put a Scale before it")
         c = s = 0
         if isinstance(node, LayerNorm):
-            op, c = Op.LAYER_NORM, self.put("c", node.weight, node.bias, node.eps)
+            op, c = Op.LAYER_NORM, self.put("c", *self.norm_constants(name, node))
         elif isinstance(node, WKV):
             start = node.start().astype(np.float64)
             if self.integer:
                 start[2] = fp.WKV_START
             constants = (node.decay, node.bonus)
-            c = self.put("c", *(map(fp.to_fixed, constants) if self.integer else constants))
+            c = self.put("c", *(map(fp.to_exponent, constants) if self.integer else constants))
             op, s = Op.WKV, self.put("s", start)
         elif isinstance(node, Sigmoid):
             op = Op.SIGMOID
@@ -220,6 +220,18 @@ class _Builder:
             raise UserError(f"node {name!r} is a {type(node).__name__}, which the simulator cannot run")
         y = self.place_output(name, n_out, self.signal_bits)
         self.emit(name, op, x=x, y=y, n_in=n_in, n_out=n_out, c=c, s=s)
+
+    def norm_constants(self, name: str, node: LayerNorm) -> tuple[np.ndarray, ...]:
+        if not self.integer:
+            return node.weight, node.bias, node.eps
+        if node.weight.size > fp.NORM_WIDTH_LIMIT:
+            raise UserError(f"node {name!r}: {node.weight.size} channels, more than {fp.NORM_WIDTH_LIMIT}")
+        variance_bits = 2 * fp.FRACTION_BITS
+        return (
+            fp.to_fixed(node.weight, fp.GAIN_BITS),
+            fp.to_fixed(node.bias),
+            np.maximum(fp.to_fixed(node.eps, variance_bits), 1),
+        )
 
 
 def build(graph: nir.NIRGraph) -> Plan:

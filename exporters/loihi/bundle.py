@@ -30,7 +30,9 @@ def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
     plan.save(folder / "plan.npz")
     for package, files in RUNTIME.items():
         target = folder / "lava_runtime" / Path(*package.split("."))
-        target.mkdir(parents=True)
+        target.mkdir(parents=True, exist_ok=True)
+        for folder_above in (target, *target.relative_to(folder / "lava_runtime").parents):
+            (folder / "lava_runtime" / folder_above / "__init__.py").touch()  # else an installed spikegpt would win
         for name in files:
             (target / name).write_text(resources.files(package).joinpath(name).read_text())
     (folder / "run.py").write_text(resources.files("exporters.loihi").joinpath("run.py").read_text())
