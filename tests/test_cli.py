@@ -180,3 +180,10 @@ def test_int8_graph_is_not_reported_as_float(run, checkpoint, tmp_path):
     assert code == 2
     assert "int8" in err
     assert exporter.read(tmp_path / "l" / "model-int8.nir").nodes["block0_att_key"].weight.dtype == np.int8
+
+
+@pytest.mark.parametrize("target", ["nir", "loihi"])
+def test_a_relative_folder_takes_an_export(run, checkpoint, tmp_path, monkeypatch, target):
+    monkeypatch.chdir(tmp_path)
+    assert run("export", checkpoint.name, "--target", target, "--out", "deep/out")[0] == 0
+    assert (tmp_path / "deep" / "out" / "manifest.json").exists()

@@ -31,8 +31,10 @@ def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
     for package, files in RUNTIME.items():
         target = folder / "lava_runtime" / Path(*package.split("."))
         target.mkdir(parents=True, exist_ok=True)
-        for folder_above in (target, *target.relative_to(folder / "lava_runtime").parents):
-            (folder / "lava_runtime" / folder_above / "__init__.py").touch()  # else an installed spikegpt would win
+        for above in (target, *target.parents):
+            if above == folder / "lava_runtime":
+                break
+            (above / "__init__.py").touch()  # else an installed spikegpt would win
         for name in files:
             (target / name).write_text(resources.files(package).joinpath(name).read_text())
     (folder / "run.py").write_text(resources.files("exporters.loihi").joinpath("run.py").read_text())
