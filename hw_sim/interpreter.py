@@ -28,9 +28,9 @@ class Interpreter:
 
     def execute(self, row: list[int], token: int) -> None:
         """Carry out one row of the table."""
-        op, x_at, y_at, n_in, n_out, w_at, c_at, s_at, e_at, shift = row
+        op, x_at, y_at, n_in, n_out, w_at, c_at, s_at, e_at, shift, z_at = row
         signals, state = self.signals, self.state
-        x = signals[x_at : x_at + n_in]
+        x, z = signals[x_at : x_at + n_in], signals[z_at : z_at + n_out]
         s = state[s_at : s_at + n_out]
 
         def constant(i: int, n: int = n_out) -> np.ndarray:
@@ -44,7 +44,7 @@ class Interpreter:
         elif op == Op.COPY:
             y = x
         elif op == Op.ADD:
-            y = signals[y_at : y_at + n_out] + x
+            y = x + z
         elif op == Op.SCALE:
             y = fp.scale(x, whole(0), shift)
         elif op == Op.DELAY_READ:
@@ -58,18 +58,19 @@ class Interpreter:
             spikes, s[:] = fp.lif(x, s, whole(0), whole(1))
             self.spikes[e_at : e_at + n_out] = spikes
             y = spikes * fp.ONE
-        elif op in (Op.EVENTS, Op.DENSE):
-            weights = self.plan.weights[w_at : w_at + n_in * n_out].reshape(n_in, n_out)
-            y = (x // fp.ONE if op == Op.EVENTS else x) @ weights.astype(np.int64)
+        elif op in (Op.EVENTS, Op.DENSE, Op.SPARSE):
+            weights = self.plan.weights[w_at : w_at + n_in * n_out].astype(np.int64)
+            weights = weights.reshape(n_out, n_in).T if op == Op.DENSE else weights.reshape(n_in, n_out)
+            y = (x // fp.ONE if op == Op.EVENTS else x) @ weights
         elif op == Op.WKV:
             a, b, p = (state[s_at + i * n_out : s_at + (i + 1) * n_out] for i in range(3))
-            y, a[:], b[:], p[:] = fp.wkv(x[:n_out], x[n_out:], a, b, p, whole(0), whole(1))
+            y, a[:], b[:], p[:] = fp.wkv(x, z, a, b, p, whole(0), whole(1))
         elif op == Op.SIGMOID:
             y = fp.sigmoid(x)
         elif op == Op.SQUARED_RELU:
             y = fp.squared_relu(x)
         elif op == Op.MULTIPLY:
-            y = fp.multiply(x[:n_out], x[n_out:])
+            y = fp.multiply(x, z)
         else:
             self.output = x.copy()
             return

@@ -13,33 +13,34 @@ import numpy as np
 
 
 class Op(IntEnum):
-    """What one row of the table does; x, y, s, w, c are its offsets into signals, state, weights and constants."""
+    """What one row of the table does; x, z, y, s, w, c are its offsets into signals, state, weights, constants."""
 
     EMBED = 0  # y = c[token]
     COPY = 1  # y = x
-    ADD = 2  # y += x
+    ADD = 2  # y = x + z
     SCALE = 3  # y = x * c
     DELAY_READ = 4  # y = s
-    DELAY_WRITE = 5  # s = x, after all else
+    DELAY_WRITE = 5  # s = x, after the DELAY_READ of s
     LAYER_NORM = 6
     LIF = 7  # y = spikes, and their addresses in the event list e
-    EVENTS = 8  # y = sum of the weight rows of the addresses in the event list e
-    DENSE = 9  # y = w x, zeros of x skipped
-    WKV = 10  # x = [k, v], state (a, b, p)
+    EVENTS = 8  # y = sum of the weight rows of the addresses in the event list e; w is input-major
+    DENSE = 9  # y = w x; w is output-major
+    WKV = 10  # x = k, z = v, state (a, b, p)
     SIGMOID = 11
     SQUARED_RELU = 12
-    MULTIPLY = 13  # x = [left, right]
+    MULTIPLY = 13  # y = x z
     OUTPUT = 14  # x is handed out
+    SPARSE = 15  # y = sum of the weight rows of the non-zero x, times x; w is input-major
 
 
-FIELDS = ("op", "x", "y", "n_in", "n_out", "w", "c", "s", "e", "shift")
+FIELDS = ("op", "x", "y", "n_in", "n_out", "w", "c", "s", "e", "shift", "z")
 
 
 @dataclass(frozen=True)
 class Plan:
     """Operations in execution order and everything they read.
 
-    `names[i]` is the NIR node of row i of `table` (rows, len(FIELDS)) int64; `weights` are the matrices, input-major;
+    `names[i]` is the NIR node of row i of `table` (rows, len(FIELDS)) int64; `weights` are the matrices;
     `constants` every other parameter; `state` is the state before the first token. `integer` plans carry int8
     weights, int64 signals and state, and float64 constants that are whole numbers.
     """

@@ -14,6 +14,7 @@ from exporters.nir.lower import DT
 from exporters.nir.wiring import Wiring
 from hw_sim import fixed_point as fp
 from hw_sim.plan import FIELDS, Op, Plan
+from hw_sim.reuse import WRITES_Y, reuse_signals
 from spikegpt.errors import UserError
 
 
@@ -32,6 +33,7 @@ class _Builder:
         self.constants: list[np.ndarray] = []
         self.state: list[np.ndarray] = []
         self.sizes = {"w": 0, "c": 0, "s": 0, "x": 0, "e": 0}
+        self.starts: list[int] = []  # of every vector of signals
         self.output: dict[str, int] = {}  # node -> where its output lies in the signals
         self.events: dict[str, int] = {}  # LIF -> its event list
         self.fraction: dict[str, int] = {}  # node -> fraction bits of its output
@@ -52,8 +54,9 @@ class _Builder:
         return at
 
     def signal(self, n: int) -> int:
+        self.starts.append(self.sizes["x"])
         self.sizes["x"] += n
-        return self.sizes["x"] - n
+        return self.starts[-1]
 
     def read(self, name: str, n: int) -> int:
         """Where the summed (or placed) input of a node lies; emits what brings it there."""
@@ -70,10 +73,29 @@ class _Builder:
         self.fraction[f"{name}:in"] = self.fraction[sources[0]]
         if len(sources) == 1:
             return self.output[sources[0]]
-        at = self.signal(n)
-        for i, source in enumerate(sources):
-            self.emit(name, Op.ADD if i else Op.COPY, x=self.output[source], y=at, n_in=n, n_out=n)
+        at, total = self.signal(n), self.output[sources[0]]
+        for source in sources[1:]:
+            self.emit(name, Op.ADD, x=total, z=self.output[source], y=at, n_in=n, n_out=n)
+            total = at
         return at
+
+    def read_pair(self, name: str, n: int) -> tuple[int, int]:
+        """Where the first and the last n of 2 n inputs lie; two Places that hold one each need no copy."""
+        sources = self.wiring.sources[name]
+        places = {
+            int(node.offset[0]): source
+            for source in sources
+            if isinstance(node := self.nodes[source], Place) and node.shape.tolist() == [n, 2 * n]
+        }
+        if len(sources) == 2 and places.keys() == {0, n}:
+            x, z = self.read(places[0], n), self.read(places[n], n)
+            fractions = {self.fraction[f"{place}:in"] for place in places.values()}
+            if len(fractions) > 1:
+                raise UserError(f"node {name!r} reads integers of different scale; put a Scale before each")
+            (self.fraction[f"{name}:in"],) = fractions
+            return x, z
+        x = self.read(name, 2 * n)
+        return x, x + n
 
     def read_placed(self, name: str, sources: list[str], n: int) -> int:
         at, taken = self.signal(n), np.zeros(n, bool)
@@ -143,14 +165,16 @@ class _Builder:
             y = self.place_output(name, n_out, self.signal_bits)
             self.emit(name, Op.EMBED, y=y, n_in=n_in, n_out=n_out, c=c)
             return
-        x, w = self.read(name, n_in), self.put("w", node.weight.T)
+        x = self.read(name, n_in)
         source = self.wiring.sources[name][0]
         if self.wiring.spike_fed(name) and source in self.events:
-            y = self.place_output(name, n_out, 0)
+            w, y = self.put("w", node.weight.T), self.place_output(name, n_out, 0)
             self.emit(name, Op.EVENTS, x=x, y=y, n_in=n_in, n_out=n_out, w=w, e=self.events[source])
-        else:
-            y = self.place_output(name, n_out, self.fraction[f"{name}:in"])
-            self.emit(name, Op.DENSE, x=x, y=y, n_in=n_in, n_out=n_out, w=w)
+            return
+        sparse = isinstance(self.nodes[source], SquaredReLU)  # about half of its values are zero
+        w = self.put("w", node.weight.T if sparse else node.weight)
+        y = self.place_output(name, n_out, self.fraction[f"{name}:in"])
+        self.emit(name, Op.SPARSE if sparse else Op.DENSE, x=x, y=y, n_in=n_in, n_out=n_out, w=w)
 
     def add_lif(self, name: str, node: nir.LIF) -> None:
         n = node.tau.size
@@ -197,7 +221,12 @@ class _Builder:
     def add_continuous(self, name: str, node: nir.NIRNode) -> None:
         n_in = int(np.prod(np.asarray(node.input_type["input"])))
         n_out = self.width(name)
-        x = self.read(name, n_in)
+        z = 0
+        if isinstance(node, WKV | Multiply):
+            n_in = n_out
+            x, z = self.read_pair(name, n_out)
+        else:
+            x = self.read(name, n_in)
         if self.fraction[f"{name}:in"] != self.signal_bits:
             raise UserError(f"node {name!r} reads an unscaled matrix output; put a Scale before it")
         c = s = 0
@@ -219,7 +248,7 @@ class _Builder:
         else:
             raise UserError(f"node {name!r} is a {type(node).__name__}, which the simulator cannot run")
         y = self.place_output(name, n_out, self.signal_bits)
-        self.emit(name, op, x=x, y=y, n_in=n_in, n_out=n_out, c=c, s=s)
+        self.emit(name, op, x=x, z=z, y=y, n_in=n_in, n_out=n_out, c=c, s=s)
 
     def norm_constants(self, name: str, node: LayerNorm) -> tuple[np.ndarray, ...]:
         if not self.integer:
@@ -232,6 +261,24 @@ class _Builder:
             fp.to_fixed(node.bias),
             np.maximum(fp.to_fixed(node.eps, variance_bits), 1),
         )
+
+
+def _write_delays_early(table: list[list[int]]) -> list[int]:
+    """The order of rows in which each DELAY_WRITE follows at once on its DELAY_READ and on what it stores."""
+    x, y, n_in, n_out, s = (FIELDS.index(name) for name in ("x", "y", "n_in", "n_out", "s"))
+    made: dict[int, int] = {}
+    read: dict[int, int] = {}
+    after: dict[int, list[int]] = {i: [] for i in range(len(table))}
+    for i, row in enumerate(table):
+        if row[0] == Op.DELAY_WRITE:
+            stored = [made[at] for at in range(row[x], row[x] + row[n_in])]
+            after[max(read[row[s]], *stored)].append(i)
+            continue
+        if row[0] in WRITES_Y:
+            made.update(dict.fromkeys(range(row[y], row[y] + row[n_out]), i))
+        if row[0] == Op.DELAY_READ:
+            read[row[s]] = i
+    return [k for i, row in enumerate(table) if row[0] != Op.DELAY_WRITE for k in (i, *after[i])]
 
 
 def build(graph: nir.NIRGraph) -> Plan:
@@ -253,15 +300,19 @@ def build(graph: nir.NIRGraph) -> Plan:
     for name in wiring.order:
         if isinstance(graph.nodes[name], nir.Delay):
             builder.end_delay(name)
+    order = _write_delays_early(builder.table)
+    table, n_signals = reuse_signals(
+        np.array([builder.table[i] for i in order], np.int64), np.array([*builder.starts, builder.sizes["x"]])
+    )
     number = np.int64 if builder.integer else np.float32
     flat = np.concatenate
     return Plan(
-        names=tuple(builder.names),
-        table=np.array(builder.table, np.int64),
+        names=tuple(builder.names[i] for i in order),
+        table=table,
         weights=flat(builder.weights).astype(np.int8 if builder.integer else np.float32),
         constants=flat([np.zeros(0), *builder.constants]).astype(np.float64 if builder.integer else np.float32),
         state=flat([np.zeros(0), *builder.state]).astype(number),
-        n_signals=builder.sizes["x"],
+        n_signals=n_signals,
         n_events=builder.sizes["e"],
         n_vocab=int(np.prod(np.asarray(graph.nodes[inputs[0]].output_type["output"]))),
         integer=builder.integer,

@@ -1,108 +1,47 @@
 """The event-driven simulator: runs a lowered network from its `.nir` graph and counts what it does."""
 
+import hashlib
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import nir
 import numpy as np
 
 from exporters.nir.files import read
-from hw_sim import fixed_point as fp
-from hw_sim import kernels
+from hw_sim.bounds import check_accumulators
+from hw_sim.pipeline import Pipeline, run_rows
 from hw_sim.plan import Op, Plan
 from hw_sim.planner import build
+from hw_sim.results import Result, count
 from spikegpt.errors import UserError
+from spikegpt.files import write_atomically
 
-CHUNK = 512  # tokens between two reports of progress
-
-
-@dataclass(frozen=True)
-class MatrixCount:
-    """Work of one matrix over a run, exact integers.
-
-    `active_inputs` are spikes where the structure makes every input a spike (`spike_fed`), else non-zero reals;
-    operations done are active_inputs * fan_out: accumulates in the first case, multiply-accumulates in the second.
-    """
-
-    name: str
-    fan_in: int
-    fan_out: int
-    spike_fed: bool
-    active_inputs: int
-    tokens: int
-
-    @property
-    def dense(self) -> int:
-        return self.tokens * self.fan_in * self.fan_out
-
-    @property
-    def effective(self) -> int:
-        return self.active_inputs * self.fan_out
-
-    @property
-    def density(self) -> float:
-        """Share of inputs that were active."""
-        return self.active_inputs / (self.tokens * self.fan_in) if self.tokens else 0.0
-
-
-@dataclass(frozen=True)
-class PopulationCount:
-    """Work of one LIF population over a run: `active` updates had a non-zero input, the other updates were idle."""
-
-    name: str
-    neurons: int
-    spikes: int
-    active: int
-    tokens: int
-
-    @property
-    def updates(self) -> int:
-        return self.neurons * self.tokens
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run gave: logits (T, V) float32, exact counts, and, if asked for, the spikes by population (T, n)."""
-
-    logits: np.ndarray
-    matrices: tuple[MatrixCount, ...]
-    populations: tuple[PopulationCount, ...]
-    spikes: dict[str, np.ndarray]
-
-    @property
-    def spike_counts(self) -> dict[str, int]:
-        """Spikes by population."""
-        return {p.name: p.spikes for p in self.populations}
-
-    @property
-    def synops(self) -> int:
-        """Binary synaptic operations: spikes * fan-out over the matrices that read spikes."""
-        return sum(m.effective for m in self.matrices if m.spike_fed)
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates done: non-zero real inputs * fan-out."""
-        return sum(m.effective for m in self.matrices if not m.spike_fed)
-
-    @property
-    def dense(self) -> int:
-        """Operations of the same matrices with no zero skipped."""
-        return sum(m.dense for m in self.matrices)
+CHUNK = 256  # tokens between two reports of progress
+WEIGHTS_PER_THREAD = 1 << 20  # bytes; less work than that is not worth a thread
+NO_RASTER = np.zeros((0, 0), np.uint8)
 
 
 class Simulator:
-    """One stream through a plan; the state carries over from run to run until `reset`."""
+    """One stream through a plan; the state carries over from run to run until `reset`.
 
-    def __init__(self, plan: Plan):
+    `threads` work on the stream as a pipeline (default: as many as there are cores, fewer for small networks); results
+    do not depend on their number.
+    """
+
+    def __init__(self, plan: Plan, threads: int | None = None):
+        if plan.integer:
+            check_accumulators(plan)
         self.plan = plan
+        self.threads = threads or max(1, min(len(os.sched_getaffinity(0)), plan.weights.nbytes // WEIGHTS_PER_THREAD))
+        self.pipeline = Pipeline(plan, self.threads)
         self.reset()
 
     @classmethod
-    def from_nir(cls, source: str | Path | nir.NIRGraph) -> "Simulator":
+    def from_nir(cls, source: str | Path | nir.NIRGraph, threads: int | None = None) -> "Simulator":
         """Load a `.nir` file or take a graph; raises UserError when it cannot be run."""
         graph = source if isinstance(source, nir.NIRGraph) else read(source)
-        return cls(build(graph))
+        return cls(build(graph), threads)
 
     def reset(self) -> None:
         """Return to the state before the first token."""
@@ -114,7 +53,7 @@ class Simulator:
         """Feed tokens (T,) through the network, continuing from the current state.
 
         `record` keeps all spikes; `progress` is told the tokens done since it was last called.
-        Raises UserError on a token out of range or on numbers that are not finite.
+        Raises UserError on a token out of range, and, naming node and token, on numbers that are not finite.
         """
         plan, tokens = self.plan, np.ascontiguousarray(tokens, np.int64)
         if tokens.ndim != 1 or not tokens.size:
@@ -122,43 +61,73 @@ class Simulator:
         if tokens.min() < 0 or tokens.max() >= plan.n_vocab:
             bad = tokens[(tokens < 0) | (tokens >= plan.n_vocab)][0]
             raise UserError(f"token {bad} is out of range: the vocabulary holds 0 to {plan.n_vocab - 1}")
-        number = np.int64 if plan.integer else np.float32
         (output,) = plan.rows(Op.OUTPUT)
-        logits = np.zeros((tokens.size, plan.field("n_out")[output]), number)
-        counters = np.zeros((len(plan.table), 2), np.int64)
+        logits = np.empty((tokens.size, plan.field("n_out")[output]), np.float32)
         raster = np.zeros((tokens.size if record else 0, plan.n_events), np.uint8)
-        run = kernels.run_integer if plan.integer else kernels.run_float
-        signals, events = np.zeros(plan.n_signals, number), np.zeros(plan.n_events, np.int32)
-        lengths = np.zeros(plan.n_events + 1, np.int64)
+        counters, fired = np.zeros((len(plan.table), 2), np.int64), np.zeros(plan.n_events, np.int64)
         for low in range(0, tokens.size, CHUNK):
             part = slice(low, low + CHUNK)
-            run(
-                plan.table, plan.weights, plan.constants, self.state, signals, events, lengths,
-                tokens[part], logits[part], counters, raster[part],
-            )  # fmt: skip
+            before = self.state.copy()
+            new = self.pipeline.run(self.state, tokens[part], logits[part], fired, raster[part])
+            counters += new
+            if not plan.integer:
+                finite = not new[:, 1].any() and np.isfinite(logits[part]).all() and np.isfinite(self.state).all()
+                if not finite:
+                    self.state = before
+                    self._blame(tokens[part], low)
             progress(tokens[part].size)
-        if plan.integer:
-            logits = (logits / fp.ONE).astype(np.float32)
-        if not np.isfinite(logits).all():
-            where = np.argwhere(~np.isfinite(logits))[0]
-            raise UserError(f"logit {where[1]} of token {where[0]} is not finite: the weights or the state overflowed")
-        return self.summarise(tokens.size, logits, counters, raster)
+        counts = count(plan, tokens.size, counters, fired)
+        e, n_out = plan.field("e"), plan.field("n_out")
+        trains = {plan.names[i]: raster[:, e[i] : e[i] + n_out[i]] for i in plan.rows(Op.LIF)} if record else {}
+        return Result(counts.matrices, counts.populations, logits, trains)
 
-    def summarise(self, n_tokens: int, logits: np.ndarray, counters: np.ndarray, raster: np.ndarray) -> Result:
-        """Name the counters of a run."""
+    def _blame(self, tokens: np.ndarray, first: int) -> None:
+        """Repeat tokens whose numbers were not finite, row by row; raises UserError naming the first node."""
         plan = self.plan
-        n_in, n_out, e = (plan.field(name) for name in ("n_in", "n_out", "e"))
-        matrices = tuple(
-            MatrixCount(
-                name, int(n_in[i]), int(n_out[i]), bool(plan.table[i, 0] == Op.EVENTS), int(counters[i, 0]), n_tokens
-            )
-            for i, name in enumerate(plan.names)
-            if plan.table[i, 0] in (Op.EVENTS, Op.DENSE)
-        )
-        lifs = plan.rows(Op.LIF)
-        populations = tuple(
-            PopulationCount(plan.names[i], int(n_out[i]), int(counters[i, 1]), int(counters[i, 0]), n_tokens)
-            for i in lifs
-        )
-        spikes = {plan.names[i]: raster[:, e[i] : e[i] + n_out[i]] for i in lifs} if len(raster) else {}
-        return Result(logits, matrices, populations, spikes)
+        signals, fired, raster = np.zeros(plan.n_signals, np.float32), np.zeros(plan.n_events, np.int64), NO_RASTER
+        events, lengths = np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64)
+        y, n_out = plan.field("y"), plan.field("n_out")
+        for t in range(tokens.size):
+            for i, name in enumerate(plan.names):
+                logits = np.zeros((1, n_out[i]), np.float32)
+                counters = run_rows(
+                    plan, [i], self.state, signals, events, lengths, tokens[t : t + 1], logits, fired, raster
+                )
+                made = signals[y[i] : y[i] + n_out[i]]
+                if counters[0, 1] or not np.isfinite(made).all() or not np.isfinite(logits).all():
+                    raise UserError(
+                        f"node {name!r} gave a number that is not finite at token {first + t}: its weights, its input "
+                        f"or its state are too large for float32"
+                    )
+        raise UserError(f"the state is not finite after token {first + tokens.size - 1}")
+
+    @property
+    def plan_hash(self) -> str:
+        """sha256 over everything the plan holds; a state belongs to one plan."""
+        plan, digest = self.plan, hashlib.sha256()
+        for array in (plan.table, plan.weights, plan.constants, plan.state):
+            digest.update(np.ascontiguousarray(array).data)
+        digest.update("\n".join(plan.names).encode())
+        return digest.hexdigest()
+
+    def save_state(self, path: str | Path) -> None:
+        """Write the state to an `.npz`, to go on from later with `load_state`."""
+
+        def write(beside: Path) -> None:
+            with beside.open("wb") as file:  # a name would get .npz appended
+                np.savez(file, state=self.state, plan=np.array(self.plan_hash))
+
+        write_atomically(Path(path), write)
+
+    def load_state(self, path: str | Path) -> None:
+        """Go on from a stored state. Raises UserError when it is no state, or that of another network."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                state, plan = stored["state"], str(stored["plan"])
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: not a stored state ({error})") from error
+        if plan != self.plan_hash:
+            raise UserError(f"{path}: the state of another network, or of this one at another precision")
+        if state.shape != self.state.shape or not np.isfinite(state).all():
+            raise UserError(f"{path}: the state is damaged: numbers are missing or not finite")
+        self.state = state.astype(self.plan.state.dtype)

@@ -6,9 +6,9 @@ import snntorch
 import torch
 
 from spikegpt import UserError
+from spikegpt.fastmath import exp_nonpositive
 from spikegpt.kernels import WKV_START, compiled, lif, token_shift, wkv
 from spikegpt.kernels.compiled import lif_compiled, wkv_compiled
-from spikegpt.kernels.fastmath import exp_nonpositive
 from spikegpt.kernels.reference import lif_loop, token_shift_loop, wkv_loop
 from spikegpt.snntorch_import import from_snntorch
 

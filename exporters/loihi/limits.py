@@ -36,14 +36,13 @@ def check_numbers(plan: Plan) -> dict:
     Raises UserError naming the matrix whose sum of inputs can exceed the 24-bit membrane.
     """
     worst = 0
-    readers = {int(row[1]): plan.names[i] for i, row in enumerate(plan.table) if row[0] == Op.LIF}
     for i in plan.rows(Op.EVENTS):
         _, _, y, n_in, n_out, w = (int(v) for v in plan.table[i, :6])
         weights = plan.weights[w : w + n_in * n_out].reshape(n_in, n_out).astype(np.int64)
         bound = int(np.maximum(np.maximum(weights, 0).sum(0), -np.minimum(weights, 0).sum(0)).max())
         if bound >= 1 << 31:
             raise UserError(f"node {plan.names[i]!r}: its sum can reach {bound}, more than a 32-bit accumulator holds")
-        if y in readers:
+        if _read_by_lif(plan, int(i), y):
             worst = max(worst, bound)
             if bound > fp.INPUT_LIMIT:
                 raise UserError(
@@ -51,6 +50,16 @@ def check_numbers(plan: Plan) -> dict:
                     f"membrane takes; use fewer inputs or smaller weights"
                 )
     return {"largest_possible_input": worst, "input_limit": fp.INPUT_LIMIT}
+
+
+def _read_by_lif(plan: Plan, i: int, y: int) -> bool:
+    """Whether a LIF reads what row i leaves at signal y, before another row takes the place."""
+    for op, x, new in plan.table[i + 1 :, :3]:
+        if op == Op.LIF and x == y:
+            return True
+        if new == y and op not in (Op.DELAY_WRITE, Op.OUTPUT):
+            return False
+    return False
 
 
 def footprint(plan: Plan, chip: Chip) -> dict:

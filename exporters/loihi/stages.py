@@ -63,8 +63,9 @@ def _touched(plan: Plan) -> tuple[np.ndarray, np.ndarray]:
             read[i, x : x + n_in] = True
         if op not in (Op.DELAY_WRITE, Op.OUTPUT):
             written[i, y : y + n_out] = True
-        if op == Op.ADD:
-            read[i, y : y + n_out] = True
+        if op in (Op.ADD, Op.MULTIPLY, Op.WKV):
+            z = int(row[FIELDS.index("z")])
+            read[i, z : z + n_out] = True
     return written, read
 
 

@@ -37,18 +37,34 @@ class Wiring:
 
         Raises UserError on a cycle without a Delay.
         """
-        waiting = {
-            name: set() if isinstance(self.graph.nodes[name], nir.Delay) else set(sources)
-            for name, sources in self.sources.items()
-        }
+        depth: dict[str, int] = {}
+        for name in self._depth_first({}):
+            depth[name] = 1 + max((depth[source] for source in self._awaited(name)), default=0)
+        return self._depth_first(depth)
+
+    def _awaited(self, name: str) -> list[str]:
+        return [] if isinstance(self.graph.nodes[name], nir.Delay) else self.sources[name]
+
+    def _depth_first(self, depth: dict[str, int]) -> list[str]:
+        """From the outputs, deepest sources first: a value is computed where it is needed, and is soon read."""
         order: list[str] = []
-        while waiting:
-            ready = [name for name, sources in waiting.items() if not sources & waiting.keys()]
-            if not ready:
-                raise UserError(f"nodes {', '.join(sorted(waiting)[:4])} form a cycle without a Delay")
-            order += ready
-            for name in ready:
-                del waiting[name]
+        open_, done = set(), set()
+        ends = [name for name in self.sources if not self.readers[name]]
+        delays = [name for name in self.sources if isinstance(self.graph.nodes[name], nir.Delay)]
+        stack = [(name, False) for name in reversed([*ends, *delays, *self.sources])]
+        while stack:
+            name, ready = stack.pop()
+            if ready:
+                open_.discard(name)
+                done.add(name)
+                order.append(name)
+            elif name not in done:
+                if name in open_:
+                    raise UserError(f"nodes {', '.join(sorted(open_)[:4])} form a cycle without a Delay")
+                open_.add(name)
+                stack.append((name, True))
+                awaited = [source for source in self._awaited(name) if source not in done]
+                stack += [(source, False) for source in sorted(awaited, key=lambda source: depth.get(source, 0))]
         return order
 
     def embeds(self, name: str) -> bool:

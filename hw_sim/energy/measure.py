@@ -11,7 +11,8 @@ from exporters.nir import reference
 from exporters.nir.wiring import Wiring
 from hw_sim.energy import work
 from hw_sim.energy.work import Work
-from hw_sim.simulator import Result, Simulator
+from hw_sim.results import Result
+from hw_sim.simulator import Simulator
 from spikegpt.tokenizer import Tokenizer
 
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow

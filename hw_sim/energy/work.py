@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hw_sim.plan import Op, Plan
-from hw_sim.simulator import Result
+from hw_sim.results import Result
 
 MAC, AC, GRADED = "mac", "ac", "graded"  # real inputs; binary by structure; integer events (multiply and add)
 DECODE, MEAN, PREFILL = "decode", "mean", "prefill"

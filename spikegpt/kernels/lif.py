@@ -7,8 +7,8 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.fastmath import TINY
 from spikegpt.kernels.compiled import lif_compiled
-from spikegpt.kernels.fastmath import TINY
 from spikegpt.kernels.reference import ATAN_ALPHA
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache

@@ -10,8 +10,8 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.fastmath import TINY, exp_nonpositive
 from spikegpt.kernels.compiled import wkv_compiled
-from spikegpt.kernels.fastmath import TINY, exp_nonpositive
 
 CHUNK = 64
 WKV_START = -1e30  # the running maximum before the first token

@@ -1,0 +1,30 @@
+"""Proof from the weights that no accumulator of an integer plan can overflow."""
+
+import numpy as np
+
+from hw_sim.plan import Op, Plan
+from spikegpt.errors import UserError
+
+ACCUMULATOR = (1 << 31) - 1
+
+
+def largest_sums(plan: Plan) -> dict[int, int]:
+    """The largest magnitude that each spike-fed matrix can sum to, by row of the table: any inputs may be active."""
+    sums = {}
+    for i in plan.rows(Op.EVENTS):
+        n_in, n_out, w = (int(plan.field(f)[i]) for f in ("n_in", "n_out", "w"))
+        weights = plan.weights[w : w + n_in * n_out].reshape(n_in, n_out)
+        up = np.maximum(weights, 0).sum(axis=0, dtype=np.int64)
+        down = np.minimum(weights, 0).sum(axis=0, dtype=np.int64)
+        sums[int(i)] = int(max(up.max(), -down.min()))
+    return sums
+
+
+def check_accumulators(plan: Plan) -> None:
+    """Raises UserError naming the matrix whose sum can exceed the 32-bit accumulator."""
+    for i, largest in largest_sums(plan).items():
+        if largest > ACCUMULATOR:
+            raise UserError(
+                f"node {plan.names[i]!r}: its sum can reach {largest}, more than the {ACCUMULATOR} of a 32-bit "
+                f"accumulator; use fewer inputs or smaller weights"
+            )

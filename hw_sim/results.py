@@ -1,0 +1,144 @@
+"""What a run gives: logits, and exact counts by matrix and by population that add up over runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hw_sim.plan import Op, Plan
+
+
+@dataclass(frozen=True)
+class MatrixCount:
+    """Work of one matrix over a run, exact integers.
+
+    `active_inputs` are spikes where the structure makes every input a spike (`spike_fed`), else non-zero reals;
+    operations done are active_inputs * fan_out: accumulates in the first case, multiply-accumulates in the second.
+    """
+
+    name: str
+    fan_in: int
+    fan_out: int
+    spike_fed: bool
+    active_inputs: int
+    tokens: int
+
+    @property
+    def dense(self) -> int:
+        return self.tokens * self.fan_in * self.fan_out
+
+    @property
+    def effective(self) -> int:
+        return self.active_inputs * self.fan_out
+
+    @property
+    def density(self) -> float:
+        """Share of inputs that were active."""
+        return self.active_inputs / (self.tokens * self.fan_in) if self.tokens else 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationCount:
+    """Work of one LIF population over a run: `fired` (n,) int64 are spikes by neuron; `active` updates had a non-zero
+    input, the other updates were idle."""
+
+    name: str
+    fired: np.ndarray
+    active: int
+    tokens: int
+
+    @property
+    def neurons(self) -> int:
+        return self.fired.size
+
+    @property
+    def spikes(self) -> int:
+        return int(self.fired.sum())
+
+    @property
+    def updates(self) -> int:
+        return self.neurons * self.tokens
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Spikes a token by neuron, (n,)."""
+        return self.fired / max(1, self.tokens)
+
+    @property
+    def dead(self) -> int:
+        """Neurons that never fired."""
+        return int((self.fired == 0).sum())
+
+    @property
+    def saturated(self) -> int:
+        """Neurons that fired at every token."""
+        return int((self.fired == self.tokens).sum())
+
+
+@dataclass(frozen=True)
+class Counts:
+    """The counters of a run."""
+
+    matrices: tuple[MatrixCount, ...]
+    populations: tuple[PopulationCount, ...]
+
+    @property
+    def spike_counts(self) -> dict[str, int]:
+        """Spikes by population."""
+        return {p.name: p.spikes for p in self.populations}
+
+    @property
+    def synops(self) -> int:
+        """Binary synaptic operations: spikes * fan-out over the matrices that read spikes."""
+        return sum(m.effective for m in self.matrices if m.spike_fed)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates done: non-zero real inputs * fan-out."""
+        return sum(m.effective for m in self.matrices if not m.spike_fed)
+
+    @property
+    def dense(self) -> int:
+        """Operations of the same matrices with no zero skipped."""
+        return sum(m.dense for m in self.matrices)
+
+
+@dataclass(frozen=True)
+class Result(Counts):
+    """Counts, logits (T, V) float32 and, if asked for, the spikes by population (T, n) uint8."""
+
+    logits: np.ndarray
+    spikes: dict[str, np.ndarray]
+
+
+def count(plan: Plan, tokens: int, counters: np.ndarray, fired: np.ndarray) -> Counts:
+    """Name the counters of a run: (rows, 2) int64 by row of the table, (n_events,) int64 by neuron."""
+    n_in, n_out, e = (plan.field(name) for name in ("n_in", "n_out", "e"))
+    matrices = tuple(
+        MatrixCount(name, int(n_in[i]), int(n_out[i]), bool(plan.table[i, 0] == Op.EVENTS), int(counters[i, 0]), tokens)
+        for i, name in enumerate(plan.names)
+        if plan.table[i, 0] in (Op.EVENTS, Op.DENSE, Op.SPARSE)
+    )
+    populations = tuple(
+        PopulationCount(plan.names[i], fired[e[i] : e[i] + n_out[i]].copy(), int(counters[i, 0]), tokens)
+        for i in plan.rows(Op.LIF)
+    )
+    return Counts(matrices, populations)
+
+
+def merge(parts: Sequence[Counts]) -> Counts:
+    """The counts of several runs of one plan as those of one; exact, and in any order the same."""
+    matrices = tuple(
+        replace(same[0], active_inputs=sum(m.active_inputs for m in same), tokens=sum(m.tokens for m in same))
+        for same in zip(*(p.matrices for p in parts), strict=True)
+    )
+    populations = tuple(
+        PopulationCount(
+            same[0].name,
+            np.sum([p.fired for p in same], axis=0),
+            sum(p.active for p in same),
+            sum(p.tokens for p in same),
+        )
+        for same in zip(*(p.populations for p in parts), strict=True)
+    )
+    return Counts(matrices, populations)
