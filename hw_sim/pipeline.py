@@ -13,8 +13,9 @@ from hw_sim.plan import FIELDS, Op, Plan
 from hw_sim.reuse import READS_X, READS_Z, WRITES_Y
 
 X, Y, Z, N_IN, N_OUT, E = (FIELDS.index(name) for name in ("x", "y", "z", "n_in", "n_out", "e"))
-ACTIVE = 0.1  # share of the inputs of a spike-fed matrix assumed active when work is divided
-ELEMENT = 16  # synapses whose time an element-wise operation takes
+ACTIVE = 0.12  # share of the inputs of a spike-fed matrix assumed active before it is measured
+ELEMENT = 12  # synapses whose time an element-wise operation takes
+GATHER = 10_000  # synapses whose time it takes to begin a sum of rows
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,17 @@ class Stage:
     incoming: np.ndarray
 
 
-def divide(plan: Plan, size: int) -> tuple[Stage, ...]:
-    """Cut the table into `size` stages of about equal work, or fewer: where few signals and no event list cross."""
+def divide(plan: Plan, size: int, active: np.ndarray | None = None) -> tuple[Stage, ...]:
+    """Cut the table into `size` stages of about equal work, or fewer: where few signals and no event list cross.
+
+    `active` (rows,) are inputs active a token, as measured.
+    """
     nothing, n_rows = np.zeros((0, 2), np.int64), len(plan.table)
     cuts: list[int] = []
     if size > 1:
         widths = {i: int(need.sum()) for i, need, crossed in _needs(plan) if i and need.any() and not crossed}
         narrow = [i for i, width in widths.items() if width == min(widths.values())]
-        work = np.cumsum([_work(row) for row in plan.table])
+        work = np.cumsum([_work(row, None if active is None else active[i]) for i, row in enumerate(plan.table)])
         shares = work[-1] * np.arange(1, size) / size if narrow else []
         cuts = sorted({narrow[int(np.argmin(np.abs(work[np.array(narrow) - 1] - share)))] for share in shares})
     incoming = {i: _spans(need) for i, need, _ in _needs(plan) if i in cuts} if cuts else {}
@@ -60,10 +64,10 @@ def _needs(plan: Plan) -> Iterator[tuple[int, np.ndarray, bool]]:
         yield i, need, bool(lists)
 
 
-def _work(row: np.ndarray) -> float:
+def _work(row: np.ndarray, active: float | None) -> float:
     """Estimated time of a row, in synapses."""
     if row[0] == Op.EVENTS:
-        return float(row[N_IN] * row[N_OUT] * ACTIVE)
+        return float(row[N_OUT]) * (ACTIVE * row[N_IN] if active is None else active) + GATHER
     return float(row[N_IN] * row[N_OUT]) if row[0] in (Op.DENSE, Op.SPARSE) else float(row[N_OUT] * ELEMENT)
 
 
@@ -74,16 +78,21 @@ def _spans(need: np.ndarray) -> np.ndarray:
 
 
 class Pipeline:
-    """The buffers and threads of one stream."""
+    """The buffers and threads of one stream; nothing in them outlasts a token."""
 
     def __init__(self, plan: Plan, threads: int):
-        self.plan = plan
+        self.plan, self.threads = plan, threads
+        self.events, self.lengths = np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64)
+        self.pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self.divide()
+
+    def divide(self, active: np.ndarray | None = None) -> None:
+        """Share out the work anew, by the inputs (rows,) that were active a token."""
+        plan = self.plan
         number = np.int64 if plan.integer else np.float32
-        self.stages = divide(plan, threads)
+        self.stages = divide(plan, self.threads, active)
         self.signals = [np.zeros(plan.n_signals, number) for _ in self.stages]
         self.boxes = [np.zeros((BOX, int(stage.incoming[:, 1].sum())), number) for stage in self.stages]
-        self.events, self.lengths = np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64)
-        self.pool = ThreadPoolExecutor(len(self.stages) - 1) if len(self.stages) > 1 else None
 
     def run(
         self, state: np.ndarray, tokens: np.ndarray, logits: np.ndarray, fired: np.ndarray, raster: np.ndarray
@@ -93,7 +102,7 @@ class Pipeline:
         Returns counters (rows, 2) int64: active inputs or driven neurons, and numbers found not to be finite.
         """
         plan, stages = self.plan, self.stages
-        if tokens.size == 1 or self.pool is None:
+        if self.pool is None or len(stages) == 1 or tokens.size == 1:
             return run_rows(plan, range(len(plan.table)), state, self.signals[0], self.events, self.lengths, tokens,
                             logits, fired, raster)  # fmt: skip
         counters, done = np.zeros((len(plan.table), 2), np.int64), np.zeros(len(stages) * STRIDE, np.int64)
@@ -106,7 +115,8 @@ class Pipeline:
                 tokens, logits, counters[rows], fired, raster, k, done, stages[k].incoming, self.boxes[k],
                 nothing if last else stages[k + 1].incoming, no_box if last else self.boxes[k + 1])  # fmt: skip
 
-        others = [self.pool.submit(work, k) for k in range(1, len(stages))]
+        pool = self.pool
+        others = [pool.submit(work, k) for k in range(1, len(stages))]
         work(0)
         for other in others:
             other.result()

@@ -22,7 +22,7 @@ class Op(IntEnum):
     DELAY_READ = 4  # y = s
     DELAY_WRITE = 5  # s = x, after the DELAY_READ of s
     LAYER_NORM = 6
-    LIF = 7  # y = spikes, and their addresses in the event list e
+    LIF = 7  # y = spikes, and their addresses in the event list e; shift is 1 where no membrane outlasts its token
     EVENTS = 8  # y = sum of the weight rows of the addresses in the event list e; w is input-major
     DENSE = 9  # y = w x; w is output-major
     WKV = 10  # x = k, z = v, state (a, b, p)
@@ -42,7 +42,7 @@ class Plan:
 
     `names[i]` is the NIR node of row i of `table` (rows, len(FIELDS)) int64; `weights` are the matrices;
     `constants` every other parameter; `state` is the state before the first token. `integer` plans carry int8
-    weights, int64 signals and state, and float64 constants that are whole numbers.
+    weights, int64 signals and state, and int32 constants.
     """
 
     names: tuple[str, ...]

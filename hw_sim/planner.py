@@ -45,10 +45,12 @@ class _Builder:
         self.names.append(name)
         self.table.append([int(op), *(int(fields.get(f, 0)) for f in FIELDS[1:])])
 
-    def put(self, buffer: str, *arrays: np.ndarray) -> int:
-        """Append arrays to a buffer; returns the offset of the first."""
+    def put(self, name: str, buffer: str, *arrays: np.ndarray) -> int:
+        """Append arrays to a buffer; returns the offset of the first. Raises UserError on integers beyond 32 bits."""
         at = self.sizes[buffer]
         for array in arrays:
+            if self.integer and buffer == "c" and np.abs(array).max() > np.iinfo(np.int32).max:
+                raise UserError(f"node {name!r}: parameter {np.abs(array).max():.0f} exceeds 32 bits; scale it down")
             getattr(self, {"w": "weights", "c": "constants", "s": "state"}[buffer]).append(np.ravel(array))
             self.sizes[buffer] += array.size
         return at
@@ -147,7 +149,7 @@ class _Builder:
         if not np.allclose(node.delay, DT, rtol=1e-6):
             raise UserError(f"node {name!r}: delays of {DT} s (one token) are supported, got {np.max(node.delay)}")
         n = node.delay.size
-        s = self.put("s", np.zeros(n))
+        s = self.put(name, "s", np.zeros(n))
         self.emit(name, Op.DELAY_READ, y=self.place_output(name, n, self.signal_bits), n_in=n, n_out=n, s=s)
 
     def end_delay(self, name: str) -> None:
@@ -161,35 +163,38 @@ class _Builder:
         n_out, n_in = node.weight.shape
         if self.is_embed(name):
             table = node.weight.T
-            c = self.put("c", fp.to_fixed(table) if self.integer else table)
+            c = self.put(name, "c", fp.to_fixed(table) if self.integer else table)
             y = self.place_output(name, n_out, self.signal_bits)
             self.emit(name, Op.EMBED, y=y, n_in=n_in, n_out=n_out, c=c)
             return
         x = self.read(name, n_in)
         source = self.wiring.sources[name][0]
         if self.wiring.spike_fed(name) and source in self.events:
-            w, y = self.put("w", node.weight.T), self.place_output(name, n_out, 0)
+            w, y = self.put(name, "w", node.weight.T), self.place_output(name, n_out, 0)
             self.emit(name, Op.EVENTS, x=x, y=y, n_in=n_in, n_out=n_out, w=w, e=self.events[source])
             return
         sparse = isinstance(self.nodes[source], SquaredReLU)  # about half of its values are zero
-        w = self.put("w", node.weight.T if sparse else node.weight)
+        w = self.put(name, "w", node.weight.T if sparse else node.weight)
         y = self.place_output(name, n_out, self.fraction[f"{name}:in"])
         self.emit(name, Op.SPARSE if sparse else Op.DENSE, x=x, y=y, n_in=n_in, n_out=n_out, w=w)
 
     def add_lif(self, name: str, node: nir.LIF) -> None:
-        n = node.tau.size
+        n, forgets = node.tau.size, False
         x = self.read(name, n)
         rate = DT / np.ravel(node.tau)
         if not self.integer:
-            c = self.put("c", rate, node.r, node.v_leak, node.v_reset, node.v_threshold)
+            c = self.put(name, "c", rate, node.r, node.v_leak, node.v_reset, node.v_threshold)
         else:
             if np.any(node.v_reset) or np.any(node.v_leak) or np.any(np.ravel(node.r) != 1):
                 raise UserError(f"node {name!r}: integer LIFs need v_reset = v_leak = 0 and r = 1")
-            c = self.put("c", *self.loihi_lif(name, np.ravel(node.v_threshold), rate))
+            decay, threshold = self.loihi_lif(name, np.ravel(node.v_threshold), rate)
+            c = self.put(name, "c", decay, threshold)
+            forgets = bool(np.all(decay == 1 << fp.DECAY_BITS))
         self.events[name] = self.sizes["e"]
         self.sizes["e"] += n
         y = self.place_output(name, n, self.signal_bits)
-        self.emit(name, Op.LIF, x=x, y=y, n_in=n, n_out=n, c=c, s=self.put("s", np.zeros(n)), e=self.events[name])
+        s, e = self.put(name, "s", np.zeros(n)), self.events[name]
+        self.emit(name, Op.LIF, x=x, y=y, n_in=n, n_out=n, c=c, s=s, e=e, shift=forgets)
 
     def loihi_lif(self, name: str, threshold: np.ndarray, rate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Decay and threshold mantissa of Loihi's LIF, whose membrane is tau times NIR's."""
@@ -216,7 +221,7 @@ class _Builder:
             largest = float(np.max(np.abs(factor))) or 1.0
             shift = max(0, fp.SCALE_BITS - ceil(log2(largest)))
             factor = np.floor(factor * 2.0**shift + 0.5)
-        self.emit(name, Op.SCALE, x=x, y=y, n_in=n, n_out=n, c=self.put("c", factor), shift=shift)
+        self.emit(name, Op.SCALE, x=x, y=y, n_in=n, n_out=n, c=self.put(name, "c", factor), shift=shift)
 
     def add_continuous(self, name: str, node: nir.NIRNode) -> None:
         n_in = int(np.prod(np.asarray(node.input_type["input"])))
@@ -231,14 +236,14 @@ class _Builder:
             raise UserError(f"node {name!r} reads an unscaled matrix output; put a Scale before it")
         c = s = 0
         if isinstance(node, LayerNorm):
-            op, c = Op.LAYER_NORM, self.put("c", *self.norm_constants(name, node))
+            op, c = Op.LAYER_NORM, self.put(name, "c", *self.norm_constants(name, node))
         elif isinstance(node, WKV):
             start = node.start().astype(np.float64)
             if self.integer:
                 start[2] = fp.WKV_START
             constants = (node.decay, node.bonus)
-            c = self.put("c", *(map(fp.to_exponent, constants) if self.integer else constants))
-            op, s = Op.WKV, self.put("s", start)
+            c = self.put(name, "c", *(map(fp.to_exponent, constants) if self.integer else constants))
+            op, s = Op.WKV, self.put(name, "s", start)
         elif isinstance(node, Sigmoid):
             op = Op.SIGMOID
         elif isinstance(node, SquaredReLU):
@@ -310,7 +315,7 @@ def build(graph: nir.NIRGraph) -> Plan:
         names=tuple(builder.names[i] for i in order),
         table=table,
         weights=flat(builder.weights).astype(np.int8 if builder.integer else np.float32),
-        constants=flat([np.zeros(0), *builder.constants]).astype(np.float64 if builder.integer else np.float32),
+        constants=flat([np.zeros(0), *builder.constants]).astype(np.int32 if builder.integer else np.float32),
         state=flat([np.zeros(0), *builder.state]).astype(number),
         n_signals=n_signals,
         n_events=builder.sizes["e"],

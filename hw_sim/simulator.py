@@ -17,7 +17,7 @@ from hw_sim.results import Result, count
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
-CHUNK = 256  # tokens between two reports of progress
+CHUNK = 128  # tokens between two reports of progress
 WEIGHTS_PER_THREAD = 1 << 20  # bytes; less work than that is not worth a thread
 NO_RASTER = np.zeros((0, 0), np.uint8)
 
@@ -65,11 +65,16 @@ class Simulator:
         logits = np.empty((tokens.size, plan.field("n_out")[output]), np.float32)
         raster = np.zeros((tokens.size if record else 0, plan.n_events), np.uint8)
         counters, fired = np.zeros((len(plan.table), 2), np.int64), np.zeros(plan.n_events, np.int64)
+        fired_now = np.zeros(plan.n_events, np.uint16)  # small, so that it stays in cache; CHUNK fits it
         for low in range(0, tokens.size, CHUNK):
             part = slice(low, low + CHUNK)
             before = self.state.copy()
-            new = self.pipeline.run(self.state, tokens[part], logits[part], fired, raster[part])
+            new = self.pipeline.run(self.state, tokens[part], logits[part], fired_now, raster[part])
             counters += new
+            fired += fired_now
+            fired_now[:] = 0
+            if low == 0 and self.threads > 1 and tokens.size > CHUNK:
+                self.pipeline.divide(new[:, 0] / CHUNK)
             if not plan.integer:
                 finite = not new[:, 1].any() and np.isfinite(logits[part]).all() and np.isfinite(self.state).all()
                 if not finite:
@@ -84,7 +89,7 @@ class Simulator:
     def _blame(self, tokens: np.ndarray, first: int) -> None:
         """Repeat tokens whose numbers were not finite, row by row; raises UserError naming the first node."""
         plan = self.plan
-        signals, fired, raster = np.zeros(plan.n_signals, np.float32), np.zeros(plan.n_events, np.int64), NO_RASTER
+        signals, fired, raster = np.zeros(plan.n_signals, np.float32), np.zeros(plan.n_events, np.uint16), NO_RASTER
         events, lengths = np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64)
         y, n_out = plan.field("y"), plan.field("n_out")
         for t in range(tokens.size):

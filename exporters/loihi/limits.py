@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from importlib import resources
 from math import ceil
 
-import numpy as np
 import yaml
 
 from hw_sim import fixed_point as fp
+from hw_sim.bounds import largest_sums
 from hw_sim.plan import Op, Plan
 from spikegpt.errors import UserError
 
@@ -36,13 +36,8 @@ def check_numbers(plan: Plan) -> dict:
     Raises UserError naming the matrix whose sum of inputs can exceed the 24-bit membrane.
     """
     worst = 0
-    for i in plan.rows(Op.EVENTS):
-        _, _, y, n_in, n_out, w = (int(v) for v in plan.table[i, :6])
-        weights = plan.weights[w : w + n_in * n_out].reshape(n_in, n_out).astype(np.int64)
-        bound = int(np.maximum(np.maximum(weights, 0).sum(0), -np.minimum(weights, 0).sum(0)).max())
-        if bound >= 1 << 31:
-            raise UserError(f"node {plan.names[i]!r}: its sum can reach {bound}, more than a 32-bit accumulator holds")
-        if _read_by_lif(plan, int(i), y):
+    for i, bound in largest_sums(plan).items():
+        if _read_by_lif(plan, i, int(plan.field("y")[i])):
             worst = max(worst, bound)
             if bound > fp.INPUT_LIMIT:
                 raise UserError(

@@ -4,12 +4,45 @@ Weights of `events_*` and `sparse_*` are input-major: one row an input. Weights 
 """
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 
 ROWS = 8  # rows added in one pass over the accumulator
 PARTIAL = 256  # rows of int8 whose sum fits int16
 DIGIT_BITS = 15  # of a real input, so that DIGIT_BLOCK products with int8 fit int32
 DIGIT_BLOCK = 512
+
+
+AHEAD = 8  # rows fetched before they are added
+LINE = 64  # bytes of a cache line
+FETCH = 2048  # bytes of a row fetched ahead; the processor itself goes on from there
+
+
+@intrinsic
+def _fetch(typing, array, at):
+    """Ask for the cache line of array[at] and go on."""
+
+    def codegen(context, builder, signature, args):
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, flag, flag, flag])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        builder.call(function, [pointer, flag(0), flag(3), flag(1)])  # to read, to all caches, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _fetch_rows(weights, active, first, n_out):
+    """Ask for the rows named by active[first : first + AHEAD]."""
+    step = LINE // weights.itemsize
+    for i in range(first, min(first + AHEAD, active.size)):
+        start = np.int64(active[i]) * n_out
+        for j in range(start, start + min(n_out, FETCH // weights.itemsize), step):
+            _fetch(weights, j)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -25,6 +58,7 @@ def events_int8(weights, active, partial, accumulator):
         partial[:] = 0
         i = first
         while i + ROWS <= last:
+            _fetch_rows(weights, active, i + AHEAD, n_out)
             a, b = _row(weights, active[i], n_out), _row(weights, active[i + 1], n_out)
             c, d = _row(weights, active[i + 2], n_out), _row(weights, active[i + 3], n_out)
             e, f = _row(weights, active[i + 4], n_out), _row(weights, active[i + 5], n_out)
@@ -50,6 +84,8 @@ def events_float(weights, active, y):
     y[:] = np.float32(0)
     count, n_out, i = active.size, y.size, 0
     while i + 4 <= count:
+        if i % AHEAD == 0:
+            _fetch_rows(weights, active, i + AHEAD, n_out)
         a, b = _row(weights, active[i], n_out), _row(weights, active[i + 1], n_out)
         c, d = _row(weights, active[i + 2], n_out), _row(weights, active[i + 3], n_out)
         for j in range(y.size):

@@ -38,21 +38,34 @@ def _scale(x, mantissa, shift, y):
         y[j] = (x[j] * np.int64(mantissa[j]) + half) >> shift
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _drive(x):
+    return _clip(x, fp.INPUT_LIMIT) << fp.CURRENT_SHIFT
+
+
 @njit(cache=True, nogil=True)
-def _lif(x, decay, threshold, v, spikes, fired, events, y):
+def _lif(x, decay, threshold, forgets, v, spikes, fired, events, y):
     """Returns driven neurons and spikes; `fired` counts them by neuron, their addresses go to `events`."""
     driven = 0
+    if forgets:
+        for j in range(y.size):
+            driven += x[j] != 0
+            u = _drive(x[j])
+            spike = u > np.int64(threshold[j]) << fp.CURRENT_SHIFT
+            spikes[j] = spike
+            v[j] = 0 if spike else u
+    else:
+        for j in range(y.size):
+            driven += x[j] != 0
+            kept = v[j] * ((1 << fp.DECAY_BITS) - np.int64(decay[j]))
+            kept = (kept + ((kept >> 63) & ((1 << fp.DECAY_BITS) - 1))) >> fp.DECAY_BITS  # toward zero
+            u = _clip(kept + _drive(x[j]), fp.MEMBRANE_LIMIT)
+            spike = u > np.int64(threshold[j]) << fp.CURRENT_SHIFT
+            spikes[j] = spike
+            v[j] = 0 if spike else u
     for j in range(y.size):
-        drive = x[j]
-        driven += drive != 0
-        kept = v[j] * ((1 << fp.DECAY_BITS) - np.int64(decay[j]))
-        kept = (kept + ((kept >> 63) & ((1 << fp.DECAY_BITS) - 1))) >> fp.DECAY_BITS  # toward zero
-        u = _clip(kept + (_clip(drive, fp.INPUT_LIMIT) << fp.CURRENT_SHIFT), fp.MEMBRANE_LIMIT)
-        spike = u > np.int64(threshold[j]) << fp.CURRENT_SHIFT
-        spikes[j] = spike
-        fired[j] += spike
-        y[j] = fp.ONE if spike else 0
-        v[j] = 0 if spike else u
+        fired[j] += spikes[j]
+        y[j] = np.int64(spikes[j]) << fp.FRACTION_BITS
     count = 0
     for j in range(y.size):  # without a branch: which neurons fire cannot be predicted
         events[count] = j
@@ -148,13 +161,12 @@ def run_integer(
                 active = events[e : e + lengths[e]]
                 counters[i, 0] += active.size
                 events_int8(weights[w : w + n_in * n], active, partial[:n], accumulator[:n])
-                for j in range(y.size):
+                for j in range(n):
                     y[j] = accumulator[j]
             elif op == LIF:
                 driven, lengths[e] = _lif(
-                    x, constants[c : c + n], constants[c + n : c + 2 * n],
-                    state[s : s + n], spikes[:n], fired[e : e + n],
-                    events[e : e + n], y,
+                    x, constants[c : c + n], constants[c + n : c + 2 * n], table[i, 9],
+                    state[s : s + n], spikes[:n], fired[e : e + n], events[e : e + n], y,
                 )  # fmt: skip
                 counters[i, 0] += driven
                 if raster.shape[0]:
