@@ -36,12 +36,14 @@ from spikegpt.errors import UserError
 @click.option("--seed", default=0, show_default=True)
 @click.option("--density", type=float, help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
 @click.option("--synops", type=int, help="The same budget as binary synaptic operations a token.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="A checkpoint whose predictions are to be matched.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out, if one was begun.")
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
           width: int | None, steps: int, batch: int, accumulate: int, ctx: int, lr: float, seed: int,
-          density: float | None, synops: int | None, device: str, bf16: bool | None, resume: bool) -> None:  # fmt: skip
+          density: float | None, synops: int | None, teacher: Path | None, device: str, bf16: bool | None,
+          resume: bool) -> None:  # fmt: skip
     """Train a model on a text; leaves model.pt, log.csv and run.json. Several processes: start it with torchrun.
 
     Example: spikegpt train --variant spike-driven --steps 8000 --lr 6e-3 --density 0.05 --bf16 --out runs/kjv
@@ -81,6 +83,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
             corpus,
             settings,
             out,
+            teacher=teacher,
             resume=resume,
             device=device,
             report=lambda row: bar.update(task, completed=int(row["step"]), note=note(row)),

@@ -1,4 +1,4 @@
-"""What training minimises: cross-entropy, and the activity of the spikes above a budget."""
+"""What training minimises: cross-entropy, distance to a teacher, and the activity of the spikes above a budget."""
 
 from typing import NamedTuple
 
@@ -12,6 +12,13 @@ from spikegpt.parallel import Place
 from spikegpt.transformer import Transformer
 
 
+class Carried(NamedTuple):
+    """What the next window begins with: the state of the model, and of its teacher."""
+
+    model: State
+    teacher: State | None
+
+
 class Score(NamedTuple):
     """One batch: the loss to minimise, cross-entropy in nats per token, active share of synapses, rates, new state."""
 
@@ -19,34 +26,50 @@ class Score(NamedTuple):
     nats: Tensor
     density: Tensor | None
     rates: dict[str, Tensor]
-    state: State
+    state: Carried
 
 
 class Objective(nn.Module):
     """A module, so that PyTorch's data-parallel engine can wrap it.
 
     `budget` is the share of the body's synapses that may be active a token; what lies above costs `weight` nats a unit.
+    A `teacher` takes `share` of the cross-entropy's place: the divergence of the model's next-token distribution from
+    the teacher's (distillation at temperature 1, Hinton et al. 2015, arXiv 1503.02531).
     """
 
     def __init__(
-        self, model: SpikeGPT | Transformer, place: Place, budget: float | None = None, weight: float = 0.0
+        self,
+        model: SpikeGPT | Transformer,
+        place: Place,
+        budget: float | None = None,
+        weight: float = 0.0,
+        teacher: SpikeGPT | Transformer | None = None,
+        share: float = 0.0,
     ) -> None:
         super().__init__()
         self.model, self.place, self.budget, self.weight = model, place, budget, weight
+        self.teacher, self.share = teacher and teacher.requires_grad_(False), share
         self.shares = fan_out_weights(model)
 
-    def forward(self, batch: Tensor, state: State | None) -> Score:
-        """batch (B, T + 1) int64: T tokens and what follows each; `state` of the window before."""
+    def forward(self, batch: Tensor, carried: Carried | None) -> Score:
+        """batch (B, T + 1) int64: T tokens and what follows each; `carried` from the window before."""
         taps: Taps = {}
-        logits, state = self.model.run(batch[:, :-1], state, taps)
+        logits, state = self.model.run(batch[:, :-1], carried and carried.model, taps)
         loss = nats = functional.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten())
+        taught: State | None = None
+        if self.teacher is not None:
+            with torch.no_grad():
+                target, taught = self.teacher.run(batch[:, :-1], carried and carried.teacher)
+            ours, theirs = (functional.log_softmax(z.flatten(0, 1).float(), -1) for z in (logits, target))
+            distance = functional.kl_div(ours, theirs, log_target=True, reduction="batchmean")
+            loss = torch.lerp(nats, distance, self.share)
         means = {name: spikes.mean() for name, spikes in taps.items()}
         density = None
         if self.shares:
             density = torch.stack([share * means[name] for name, share in self.shares.items()]).sum()
             if self.budget is not None and self.place.mean(density) > self.budget:
                 loss = loss + self.weight * (density - self.budget)
-        return Score(loss, nats.detach(), density, by_population(means), state)
+        return Score(loss, nats.detach(), density, by_population(means), Carried(state, taught))
 
 
 def by_population(means: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ Rows of a batch are streams: each starts at a random place, is read window after
 so a resumed run repeats an uninterrupted one, and several processes see together what one would.
 """
 
+import hashlib
 import json
 import math
 import time
@@ -23,8 +24,8 @@ from spikegpt.corpus import Corpus
 from spikegpt.errors import UserError
 from spikegpt.evaluate import Evaluation, evaluate
 from spikegpt.files import write_atomically
-from spikegpt.model import SpikeGPT, State, build
-from spikegpt.objective import Objective, Score
+from spikegpt.model import SpikeGPT, build
+from spikegpt.objective import Carried, Objective, Score
 from spikegpt.parallel import Place, place
 from spikegpt.training_log import Row, plot_curve, write_log
 from spikegpt.transformer import Transformer
@@ -49,6 +50,7 @@ class TrainConfig:
     bf16: bool = False  # matrix products in bfloat16; everything else stays float32
     density: float | None = None  # budget for the share of active synapses; activity above it is penalised
     density_weight: float = 2.0  # nats of penalty for a density of 1 above the budget
+    teacher_share: float = 0.8  # of the loss, where there is a teacher; the rest is cross-entropy
     eval_every: int = 960
     eval_tokens: int = 65536
 
@@ -85,16 +87,19 @@ def train(
     cfg: TrainConfig,
     out: Path,
     *,
+    teacher: Path | None = None,
     resume: bool = False,
     device: str = "cpu",
     report: Callable[[Row], None] = lambda row: None,
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
     """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv`, `curve.svg` and `run.json`.
 
+    `teacher` is a checkpoint whose next-token distributions the model is to match.
     Under `torchrun` every process takes its share of each batch and the first one writes. Returns the model as stored
     (matrices rounded to float16, on the CPU) and its score on the validation part.
     Raises UserError when the text is shorter than a window, the batch cannot be shared out, the device is not there,
-    or `out` holds a run that is not to be resumed.
+    the teacher has another
+    vocabulary, or `out` holds a run that is not to be resumed.
     """
     text, valid = corpus.split("train"), corpus.split("valid")
     if len(text) < cfg.ctx + 2:
@@ -113,10 +118,14 @@ def train(
         "torch": str(torch.__version__),
         **{f"train_{k}": v for k, v in asdict(cfg).items() if v is not None},
     }
+    if teacher is not None:
+        provenance["teacher"] = f"{teacher.name} sha256 {hashlib.sha256(teacher.read_bytes()).hexdigest()}"
+    else:
+        del provenance["train_teacher_share"]
     with place(device) as here:
         if cfg.batch % (here.world * cfg.accumulate):
             raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
-        run = Run(model.to(here.device), text, cfg, here)
+        run = Run(model.to(here.device), text, cfg, here, _teacher(teacher, config, here))
         if resume and last.exists():
             record = checkpoint.read(last)
             if record["provenance"] != provenance or record["config"] != config.to_dict():
@@ -152,17 +161,33 @@ def train(
     return model, score
 
 
+def _teacher(path: Path | None, config: Config, here: Place) -> SpikeGPT | Transformer | None:
+    if path is None:
+        return None
+    teacher = checkpoint.load(path)
+    if teacher.config.vocab_size != config.vocab_size:
+        raise UserError(f"{path}: a teacher of {teacher.config.vocab_size} tokens for a model of {config.vocab_size}")
+    return teacher.to(here.device)
+
+
 class Run:
     """The part of a training run that changes: weights, optimizer, carried state, and what the next row averages."""
 
-    def __init__(self, model: SpikeGPT | Transformer, text: np.ndarray, cfg: TrainConfig, here: Place):
+    def __init__(
+        self,
+        model: SpikeGPT | Transformer,
+        text: np.ndarray,
+        cfg: TrainConfig,
+        here: Place,
+        teacher: SpikeGPT | Transformer | None = None,
+    ):
         self.model, self.text, self.cfg, self.here = model, text, cfg, here
         fused = here.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(
             model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=fused
         )
-        self.objective = here.wrap(Objective(model, here, cfg.density, cfg.density_weight))
-        self.states: list[State | None] = [None] * cfg.accumulate
+        self.objective = here.wrap(Objective(model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share))
+        self.states: list[Carried | None] = [None] * cfg.accumulate
         self.step = self.first = 0
         self.rows: list[Row] = []
         self.start_clock()

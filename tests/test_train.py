@@ -1,7 +1,10 @@
 """Training: it learns, repeats itself, resumes as if never stopped, and keeps an activity budget."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from spikegpt import Config, UserError
 from spikegpt import checkpoint as checkpoint_module
@@ -72,6 +75,24 @@ def test_density_budget_lowers_activity(corpus, tmp_path):
     _, free = train(small(), corpus, TrainConfig(**common), tmp_path / "free")
     _, held = train(small(), corpus, TrainConfig(**common, density=0.03), tmp_path / "held")
     assert held.density < 0.6 * free.density
+
+
+def test_a_taught_model_comes_closer_to_its_teacher_than_one_that_saw_the_same_text(corpus, tmp_path):
+    cfg = TrainConfig(steps=60, batch=4, ctx=32, lr=1e-2, warmup=5, eval_tokens=600, teacher_share=1.0)
+    teacher, _ = train(small("continuous"), corpus, replace(cfg, steps=20, seed=1), tmp_path / "teacher")
+    text = torch.from_numpy(corpus.split("valid")[:300].astype(np.int64))[None]
+
+    def distance(model):
+        with torch.no_grad():
+            ours, theirs = (m(text).flatten(0, 1).log_softmax(-1) for m in (model, teacher))
+        return float(torch.nn.functional.kl_div(ours, theirs, log_target=True, reduction="batchmean"))
+
+    alone, _ = train(small(), corpus, cfg, tmp_path / "alone")
+    path = tmp_path / "teacher" / "model.pt"
+    taught, _ = train(small(), corpus, cfg, tmp_path / "taught", teacher=path)
+    assert distance(taught) < 0.5 * distance(alone)
+    with pytest.raises(UserError, match="teacher of 256 tokens for a model of 300"):
+        train(Config(300, 1, 32), corpus, cfg, tmp_path / "other", teacher=path)
 
 
 def test_windows_depend_on_seed_and_step_alone_and_continue_each_other():
