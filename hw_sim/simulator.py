@@ -34,7 +34,7 @@ class Simulator:
             check_accumulators(plan)
         self.plan = plan
         self.threads = threads or max(1, min(len(os.sched_getaffinity(0)), plan.weights.nbytes // WEIGHTS_PER_THREAD))
-        self.pipeline = Pipeline(plan, self.threads)
+        self.pipeline, self.balanced = Pipeline(plan, self.threads), self.threads == 1
         self.reset()
 
     @classmethod
@@ -73,8 +73,9 @@ class Simulator:
             counters += new
             fired += fired_now
             fired_now[:] = 0
-            if low == 0 and self.threads > 1 and tokens.size > CHUNK:
+            if not self.balanced and tokens.size > CHUNK:
                 self.pipeline.divide(new[:, 0] / CHUNK)
+                self.balanced = True
             if not plan.integer:
                 finite = not new[:, 1].any() and np.isfinite(logits[part]).all() and np.isfinite(self.state).all()
                 if not finite:
