@@ -74,7 +74,10 @@ def test_lavas_own_dense_and_lif_give_the_simulators_spikes(tau, tokens, tmp_pat
 def test_an_exception_inside_a_process_ends_the_run_with_its_text(tokens):
     before = leftovers()
     plan = Simulator.from_nir(quantize(exporter.export(lively_model("spike-driven")))).plan
-    plan.constants[:] = 1e15  # the residual stream no longer fits 32 bits
+    row = plan.names.index("block0_ffn_value_scale")
+    c, n = plan.field("c")[row], plan.field("n_out")[row]
+    plan.constants[c : c + n] = np.iinfo(np.int32).max
+    plan.field("shift")[row] = 0  # the residual stream no longer fits 32 bits
     started = time.monotonic()
     with pytest.raises(UserError, match="does not fit 32 bits"):
         supervisor.run(plan, tokens[:8])
