@@ -36,7 +36,11 @@ from spikegpt.errors import UserError
 @click.option("--seed", default=0, show_default=True)
 @click.option("--density", type=float, help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
 @click.option("--synops", type=int, help="The same budget as binary synaptic operations a token.")
-@click.option("--teacher", type=click.Path(path_type=Path), help="A checkpoint whose predictions are to be matched.")
+@click.option(
+    "--teacher",
+    type=click.Path(path_type=Path),
+    help="A checkpoint whose predictions are to be matched; of equal shape, its weights are the start.",
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out, if one was begun.")

@@ -94,12 +94,12 @@ def train(
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
     """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv`, `curve.svg` and `run.json`.
 
-    `teacher` is a checkpoint whose next-token distributions the model is to match.
+    `teacher` is a checkpoint whose next-token distributions the model is to match; where it has the model's shape, the
+    model also starts from its weights.
     Under `torchrun` every process takes its share of each batch and the first one writes. Returns the model as stored
     (matrices rounded to float16, on the CPU) and its score on the validation part.
     Raises UserError when the text is shorter than a window, the batch cannot be shared out, the device is not there,
-    the teacher has another
-    vocabulary, or `out` holds a run that is not to be resumed.
+    the teacher has another vocabulary, or `out` holds a run that is not to be resumed.
     """
     text, valid = corpus.split("train"), corpus.split("valid")
     if len(text) < cfg.ctx + 2:
@@ -125,7 +125,11 @@ def train(
     with place(device) as here:
         if cfg.batch % (here.world * cfg.accumulate):
             raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
-        run = Run(model.to(here.device), text, cfg, here, _teacher(teacher, config, here))
+        teaching = None if teacher is None else read_teacher(teacher, config)
+        if teaching is not None:
+            inherit(model, teaching)
+            teaching.to(here.device)
+        run = Run(model.to(here.device), text, cfg, here, teaching)
         if resume and last.exists():
             record = checkpoint.read(last)
             if record["provenance"] != provenance or record["config"] != config.to_dict():
@@ -161,13 +165,22 @@ def train(
     return model, score
 
 
-def _teacher(path: Path | None, config: Config, here: Place) -> SpikeGPT | Transformer | None:
-    if path is None:
-        return None
+def read_teacher(path: Path, config: Config) -> SpikeGPT | Transformer:
+    """The model to learn from. Raises UserError when it has another vocabulary."""
     teacher = checkpoint.load(path)
     if teacher.config.vocab_size != config.vocab_size:
         raise UserError(f"{path}: a teacher of {teacher.config.vocab_size} tokens for a model of {config.vocab_size}")
-    return teacher.to(here.device)
+    return teacher
+
+
+@torch.no_grad()
+def inherit(model: SpikeGPT | Transformer, teacher: SpikeGPT | Transformer) -> None:
+    """Start from the teacher's weights, all those that both have, if it has the model's shape; else change nothing."""
+    own, theirs = model.state_dict(), teacher.state_dict()
+    shared = own.keys() & theirs.keys()
+    if theirs.keys() <= own.keys() and all(own[name].shape == theirs[name].shape for name in shared):
+        for name in shared:
+            own[name].copy_(theirs[name])
 
 
 class Run:

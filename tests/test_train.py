@@ -9,7 +9,8 @@ import torch
 from spikegpt import Config, UserError
 from spikegpt import checkpoint as checkpoint_module
 from spikegpt.corpus import Corpus, load_corpus
-from spikegpt.train import ROUND, TrainConfig, train, window
+from spikegpt.model import build
+from spikegpt.train import ROUND, TrainConfig, inherit, train, window
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,15 @@ def test_a_taught_model_comes_closer_to_its_teacher_than_one_that_saw_the_same_t
     assert distance(taught) < 0.5 * distance(alone)
     with pytest.raises(UserError, match="teacher of 256 tokens for a model of 300"):
         train(Config(300, 1, 32), corpus, cfg, tmp_path / "other", teacher=path)
+
+
+def test_a_model_of_its_teachers_shape_starts_from_its_weights():
+    teacher, spiking, wider = (build(c) for c in (small("continuous"), small(), replace(small(), n_embd=64)))
+    before = wider.blocks[0].att.value.weight.clone()
+    inherit(spiking, teacher)
+    inherit(wider, teacher)
+    assert all((spiking.state_dict()[name] == tensor).all() for name, tensor in teacher.state_dict().items())
+    assert (wider.blocks[0].att.value.weight == before).all()
 
 
 def test_windows_depend_on_seed_and_step_alone_and_continue_each_other():
