@@ -28,12 +28,19 @@ def export(model: str, target: str, out: Path | None, dump_passes: Path | None) 
         raise UserError("--out is missing: name the folder to write")
     if target not in TARGETS:
         raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
-    manifest = export_to(target, load_graph(model) if dump_passes is None else _dump(model, dump_passes), out)
+    graph = load_graph(model) if dump_passes is None else _dump(model, dump_passes)
+    manifest = export_to(target, graph, out, Path(model))
     for name in manifest["files"]:
         click.echo(out / name)
     if "segments" in manifest:
         held, whole = manifest["synapses_in_segments"], manifest["synapses"]
         click.echo(f"{len(manifest['segments'])} portable segments hold {held / whole:.1%} of {whole:,} synapses")
+    if quality := manifest.get("quality"):
+        click.echo(
+            f"int8 costs {quality['cost']:+.2%}: {quality['bits_per_token_float']:.4f} -> "
+            f"{quality['bits_per_token_int8']:.4f} {quality['unit']} on {quality['text']}; "
+            f"{quality['spike_agreement']:.2%} of the spikes agree"
+        )
     for chip in manifest.get("footprint", ()):
         click.echo(
             f"{chip['chip']}: at least {chip['cores_at_least']} cores, {chip['chips_at_least']} chip(s) for "

@@ -1,21 +1,22 @@
-"""What a Loihi user gets: the int8 graph, the integer plan, and Lava processes that run without this project."""
+"""What a Loihi user gets: graphs, the integer plan, lava-dl files, Lava processes that run alone, what int8 cost."""
 
-from importlib import resources
+import json
 from pathlib import Path
 
 import nir
+import numpy as np
 
-from exporters.loihi import limits
+from exporters.loihi import calibration, limits
+from exporters.loihi.netx import write_nets
 from exporters.loihi.quantize import quantize
+from exporters.loihi.readme import readme
+from exporters.loihi.runtime import ROOT, write_runtime
 from exporters.nir import write
 from hw_sim.planner import build
+from spikegpt.corpus import load_corpus
 
-# The files that the Lava processes need, as they are; lava-nc and numpy are all that these import.
-RUNTIME = {
-    "exporters.loihi": ("compat.py", "stages.py", "worker.py"),
-    "exporters.loihi.processes": ("__init__.py", "process.py", "models.py"),
-    "hw_sim": ("plan.py", "interpreter.py", "fixed_point.py"),
-}
+INT8_GRAPH, WEIGHTS = "model-int8.nir", "weights.npz"
+CALIBRATED = 8192  # tokens of the embedded text's test part
 STANDARD = "embedding and head stay off the chip; every matrix that reads spikes is a Dense, every neuron a LIF"
 CUSTOM = "LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode) on silicon"
 
@@ -26,21 +27,34 @@ def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
     plan = build(quantized)
     numbers = limits.check_numbers(plan)
     write(graph, folder / "model.nir")
-    write(quantized, folder / "model-int8.nir")
-    plan.save(folder / "plan.npz")
-    for package, files in RUNTIME.items():
-        target = folder / "lava_runtime" / Path(*package.split("."))
-        target.mkdir(parents=True, exist_ok=True)
-        for above in (target, *target.parents):
-            if above == folder / "lava_runtime":
-                break
-            (above / "__init__.py").touch()  # else an installed spikegpt would win
-        for name in files:
-            (target / name).write_text(resources.files(package).joinpath(name).read_text())
-    (folder / "run.py").write_text(resources.files("exporters.loihi").joinpath("run.py").read_text())
+    write(quantized, folder / INT8_GRAPH)
+    plan.save(folder / WEIGHTS)
+    write_runtime(folder / "lava_runtime")
+    (folder / "run.py").write_bytes((ROOT / "exporters" / "loihi" / "run.py").read_bytes())
+    nets = write_nets(plan, folder / "blocks")
+    text, tokens, unit = _calibration_text(graph, plan.n_vocab)
+    quality = {
+        "text": text,
+        "unit": unit,
+        **calibration.calibrate(graph, quantized, plan, tokens, lambda done: None),
+    }
+    (folder / "quantisation.json").write_text(json.dumps(quality, indent=1) + "\n")
+    (folder / "README.md").write_text(readme(nets, calibration.table(quality)))
     return {
         "numbers": numbers,
+        "quality": {key: quality[key] for key in ("text", "unit", *calibration.HEADLINE)},
         "footprint": [limits.footprint(plan, limits.load_chip(name)) for name in limits.CHIPS],
         "standard_processes": STANDARD,
         "custom_processes": CUSTOM,
+        "blocks": nets,
     }
+
+
+def _calibration_text(graph: nir.NIRGraph, n_vocab: int) -> tuple[str, np.ndarray, str]:
+    """What the quality is measured on, its tokens (T,), and the unit of a code length."""
+    corpus = load_corpus(None)
+    tokens = corpus.split("test")[:CALIBRATED].astype(np.int64)
+    text = f"the first {CALIBRATED:,} bytes of the test part of {corpus.name}"
+    if n_vocab == 256 and graph.metadata.get("tokenizer", "bytes") in ("bytes", "unknown"):
+        return text, tokens, "bits per byte"
+    return f"{text}, as tokens that mean nothing to this vocabulary of {n_vocab}", tokens % n_vocab, "bits per token"
