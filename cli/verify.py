@@ -82,7 +82,7 @@ def _print(facts: dict[str, Any]) -> None:
     table.add_row("event simulator", f"{facts['tokens']}", spikes, "reference", f"{facts['time_s']:.1f}")
     for row in facts["executions"]:
         if row["not_run"]:
-            table.add_row(row["execution"], "not run", row["not_run"], "", "")
+            table.add_row(row["execution"], "not run", "", "", "")
             continue
         differ = f"{row['spike_mismatches']:,} of {row['spike_positions']:,}"
         table.add_row(
@@ -90,6 +90,8 @@ def _print(facts: dict[str, Any]) -> None:
         )
     Console().print(table)
     for row in facts["executions"]:
+        if row["not_run"]:
+            click.echo(f"{row['execution']}: not run: {row['not_run']}")
         for name, count in (row["mismatches_by_population"] or {}).items():
             click.echo(f"{row['execution']}: {count:,} spikes of {name} differ")
     click.echo(facts["verdict"])

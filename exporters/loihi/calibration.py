@@ -164,4 +164,6 @@ def table(facts: dict) -> str:
         *(f"| {kind} | {r['largest']:,} | {r['node']} | {r['field_bits']} | {r['headroom_bits']:.1f} |"
           for kind, r in facts["ranges"].items()),
     ]  # fmt: skip
+    if any(r["headroom_bits"] < 0 for r in facts["ranges"].values()):
+        lines += ["", "Without head room a number saturates; a LIF input that does is beyond every threshold."]
     return "\n".join(lines) + "\n"

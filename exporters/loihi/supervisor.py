@@ -27,6 +27,7 @@ START_S = 60.0  # importing, compiling and forking
 TOKEN_S = 2.0  # an upper bound for one time step of a large model
 GRACE_S = 5.0  # for multiprocessing's resource tracker to unlink shared memory
 POLL_S = 0.05
+SOCKET_ROOM = 70  # characters of a folder in which multiprocessing can still name a socket, of at most 107
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ def supervise(
     # What the user put on the path is made for this interpreter, not for another.
     inherited = os.environ.get("PYTHONPATH") if command[0] == sys.executable else None
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in (str(root), inherited) if p)}
+    if len(str(folder)) < SOCKET_ROOM:
+        env["TMPDIR"] = str(folder)  # multiprocessing's sockets vanish with the run
     cwd, where = None if root == ROOT else root, ""
     with (folder / "log").open("wb") as log:
         try:
@@ -123,6 +126,7 @@ def kill_session(child: subprocess.Popen) -> None:
     for number, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
         with suppress(ProcessLookupError):
             os.killpg(child.pid, number)
+            os.killpg(child.pid, signal.SIGCONT)  # a stopped process would not hear it
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             child.poll()

@@ -4,6 +4,7 @@ All stages of one token run within one time step: a stage waits for its signals,
 step every stage leaves its spikes (and the last one the logits) in a file of the run's folder.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,8 @@ class StageModel(PyLoihiProcessModel):
     def __init__(self, proc_params):
         super().__init__(proc_params)
         self.interpreter = Interpreter(proc_params["plan"], proc_params["rows"])
+        with suppress(OSError):
+            Path("/proc/self/comm").write_text(proc_params["label"])  # what ps and top show
         self.raster: list[np.ndarray] = []
         self.logits: list[np.ndarray] = []
         self.folder = Path(proc_params["folder"])
