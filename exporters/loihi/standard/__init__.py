@@ -1,0 +1,9 @@
+"""The network as standard Lava processes wherever they exist, one process an operator: for small models.
+
+Text is streamed, one token a step, and a token's logits leave `depth` steps later; state moves only where a token is.
+"""
+
+from exporters.loihi.standard.runner import run
+from exporters.loihi.standard.schedule import MAX_PROCESSES, Schedule, schedule
+
+__all__ = ["MAX_PROCESSES", "Schedule", "run", "schedule"]
