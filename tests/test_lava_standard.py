@@ -9,16 +9,21 @@ import pytest
 from exporters import nir as exporter
 from exporters.loihi import standard
 from exporters.loihi.quantize import quantize
-from exporters.loihi.standard.schedule import STANDARD, Kind, Schedule, schedule
+from exporters.loihi.standard.dataflow import order, sources
+from exporters.loihi.standard.nodes import STANDARD, Kind, Schedule
+from exporters.loihi.standard.ranges import ranges, wkv_reach
+from exporters.loihi.standard.schedule import schedule
 from hw_sim import Simulator
 from hw_sim import fixed_point as fp
-from hw_sim.plan import Op, Plan
+from hw_sim.interpreter import Interpreter
+from hw_sim.plan import FIELDS, Op, Plan
 from hw_sim.planner import build
 from hw_sim.verify import compare
 from spikegpt import UserError
 from tests.conftest import lively_model
 
 lava = pytest.mark.lava
+SOURCES = (Kind.EMBEDDING, Kind.ONES)
 
 
 def leftovers() -> set[str]:
@@ -69,10 +74,13 @@ def arrivals(lowered: Schedule, steps: int) -> tuple[list[list[int | None]], lis
     sent: list[list[int | None]] = []
     got: list[list[set[int | None]]] = []
     for node in lowered.nodes:
-        ports = [[{sent[k][step] for k in parts} for step in range(steps)] for parts in node.inputs]
+        ports = [
+            [{sent[k][step] for k in parts if lowered.nodes[k].kind != Kind.ONES} for step in range(steps)]
+            for parts in node.inputs
+        ]
         arriving = [set().union(*(port[step] for port in ports)) for step in range(steps)]
         got.append(arriving)
-        if node.kind == Kind.EMBEDDING:
+        if node.kind in SOURCES:
             sent.append(list(range(steps)))
             continue
         late = 1 if node.shift_tokens else node.latency
@@ -91,7 +99,7 @@ def test_every_join_gets_one_token_and_the_logits_come_after_the_latency(variant
     steps = lowered.depth + 12
     sent, got = arrivals(lowered, steps)
     for node, arriving in zip(lowered.nodes, got, strict=True):
-        if node.kind != Kind.RECORDER and node.kind != Kind.EMBEDDING:
+        if node.kind not in (Kind.RECORDER, *SOURCES):
             assert all(len(tokens) == 1 for tokens in arriving), node.name
     logits = next(k for k, node in enumerate(lowered.nodes) if node.kind == Kind.LOGITS)
     assert got[logits] == [{None}] * lowered.depth + [{k} for k in range(12)]
@@ -129,8 +137,56 @@ def test_a_matrix_that_may_outgrow_32_bits_is_no_standard_dense():
 
 
 def test_what_feeds_a_lif_saturates_where_lavas_would_wrap():
-    nodes = schedule(odd_plan("spike-driven", 1, 11)).nodes
-    assert [node.name for node in nodes if node.limit == fp.INPUT_LIMIT] == ["block0_att_gain"]
+    def saturating(plan: Plan) -> list[str]:
+        return [node.name for node in schedule(plan).nodes if node.limit == fp.INPUT_LIMIT]
+
+    assert not saturating(odd_plan("spike-driven", 1, 11))  # proven to fit
+    plan = odd_plan("spike-driven", 1, 11)
+    plan.field("shift")[plan.names.index("block0_att_gain")] -= 8
+    assert saturating(plan) == ["block0_att_gain"]
+    # A product has no limit of its own: a process between it and the LIF saturates.
+    assert saturating(odd_plan("canonical", 1, 11)) == ["block0_att_output_scale", "block0_ffn_lif_clip"]
+
+
+def test_a_product_is_a_standard_neuron_where_it_is_proven_to_fit_32_bits():
+    def products(variant: str, kind: Kind) -> list[str]:
+        return [node.name for node in schedule(odd_plan(variant, 1, 11)).nodes if node.kind == kind]
+
+    assert products("spike-driven", Kind.PRODUCT) == ["block0_att_gated", "block0_ffn_gated"]
+    assert products("spike-driven", Kind.WIDE_PRODUCT) == []
+    assert products("canonical", Kind.WIDE_PRODUCT) == ["block0_ffn_relu2", "block0_ffn_gated"]
+
+
+@pytest.mark.parametrize("variant", ["spike-driven", "canonical"])
+@pytest.mark.parametrize("n_layer, n_embd", [(1, 11), (2, 7)])
+def test_no_signal_exceeds_its_proven_range(variant, n_layer, n_embd, tokens):
+    plan = odd_plan(variant, n_layer, n_embd, gain=3.0)
+    reads = sources(plan)
+    proven = ranges(plan, reads, order(plan, reads))
+    interpreter, close = Interpreter(plan), 0
+    for token in tokens:
+        for i, row in enumerate(plan.table.tolist()):
+            interpreter.execute(row, int(token))
+            if row[0] not in (Op.DELAY_WRITE, Op.OUTPUT):
+                y, n = row[FIELDS.index("y")], row[FIELDS.index("n_out")]
+                largest = int(np.abs(interpreter.signals[y : y + n]).max())
+                assert largest <= proven[i], plan.names[i]
+                close += 2 * largest >= proven[i]
+    assert close > 100  # the ranges are not merely large
+
+
+@pytest.mark.parametrize("decay_bits", [1 << 3, 1 << 8, 1 << 12, 1 << 16])
+def test_wkv_stays_within_its_range_when_its_rounding_piles_up(decay_bits):
+    """An early key far above the later ones, and the largest value throughout: each step can only round up."""
+    for size, value in ((3 * fp.ONE, 5 * fp.ONE + 1), (fp.ONE // 2, 3)):
+        k, v = np.array([size, size // 7]), np.array([value, value])
+        a, b, p = np.zeros(2, np.int64), np.zeros(2, np.int64), np.full(2, fp.WKV_START)
+        reach, largest = wkv_reach(size, value, decay_bits / (1 << fp.EXPONENT_BITS)), 0
+        for step in range(2000):
+            now = k if step == 0 else -k
+            y, a, b, p = fp.wkv(now, v, a, b, p, np.full(2, -decay_bits), np.zeros(2, np.int64))
+            largest = max(largest, int(y.max()))
+        assert value <= largest <= reach
 
 
 def test_too_many_processes_are_refused_with_their_number(tokens):

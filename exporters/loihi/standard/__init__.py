@@ -3,7 +3,8 @@
 Text is streamed, one token a step, and a token's logits leave `depth` steps later; state moves only where a token is.
 """
 
+from exporters.loihi.standard.nodes import Schedule
 from exporters.loihi.standard.runner import run
-from exporters.loihi.standard.schedule import MAX_PROCESSES, Schedule, schedule
+from exporters.loihi.standard.schedule import MAX_PROCESSES, schedule
 
 __all__ = ["MAX_PROCESSES", "Schedule", "run", "schedule"]

@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.graded.process import GradedReluVec
+from lava.proc.io.source import RingBuffer
 from lava.proc.lif.process import LIF
+from lava.proc.prodneuron.process import ProdNeuron
 from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import identity
 
+from exporters.loihi.standard.nodes import Kind, Node, Schedule
 from exporters.loihi.standard.processes import process as own
-from exporters.loihi.standard.schedule import Kind, Node, Schedule
 from hw_sim import fixed_point as fp
 from hw_sim.plan import FIELDS, Op, Plan
 
@@ -32,6 +34,10 @@ def build(plan: Plan, schedule: Schedule, tokens: np.ndarray, folder: Path) -> l
 def _in_ports(node: Node, process: Any) -> list[Any]:
     if isinstance(process, own.Receiver):
         return [getattr(process, name) for name in process.ports[: len(node.inputs)]]
+    if isinstance(process, ProdNeuron):
+        return [process.a_in1, process.a_in2]
+    if isinstance(process, RingBuffer):
+        return []
     return [process.s_in if isinstance(process, Dense | Sparse) else process.a_in]
 
 
@@ -51,7 +57,7 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, fol
         )  # fmt: skip
     if node.kind == Kind.SPARSE:
         return Sparse(
-            weights=identity(node.n, np.int32, "csr"), weight_exp=fp.FRACTION_BITS, sign_mode=SignMode.EXCITATORY,
+            weights=identity(node.n, np.int32, "csr"), weight_exp=node.exponent, sign_mode=SignMode.EXCITATORY,
             num_message_bits=GRADED, name=node.name,
         )  # fmt: skip
     if node.kind == Kind.DELAY:
@@ -62,6 +68,10 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, fol
         )  # fmt: skip
     if node.kind == Kind.RELU:
         return GradedReluVec(shape=(node.n,), vth=0)
+    if node.kind == Kind.PRODUCT:
+        return ProdNeuron(shape=(node.n,), vth=0, exp=fp.FRACTION_BITS - 1)
+    if node.kind == Kind.ONES:
+        return RingBuffer(data=np.ones((node.n, 1), np.int32))
     nodes = schedule.nodes
     return getattr(own, node.kind.value)(
         name=node.name, label=node.name, depth=node.depth, n=node.n, n_tokens=len(tokens),

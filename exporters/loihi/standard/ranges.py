@@ -3,7 +3,7 @@
 Lava's ports hold 32 bits and wrap without a word, so a standard process is used only where no input can reach that.
 """
 
-from math import isqrt
+from math import ceil, isqrt, log2
 
 import numpy as np
 
@@ -52,10 +52,27 @@ def _reach(plan: Plan, i: int, inputs: list[int]) -> int:
         rows = weights.reshape(n_out, n_in).T if op == Op.DENSE else weights.reshape(n_in, n_out)
         return int(rows.sum(axis=0).max()) * inputs[0]
     if op == Op.WKV:
-        # The numerator saturates, the denominator is at least 1, and the newest value has at most weight 1.
-        return (fp.NUMERATOR_LIMIT >> fp.GUARD_BITS) + inputs[1] + 2
+        slowest = int((-plan.constants[c : c + n_out].astype(np.int64)).min()) / (1 << fp.EXPONENT_BITS)
+        return wkv_reach(inputs[0], inputs[1], slowest)
     if op == Op.SQUARED_RELU:
         return (inputs[0] ** 2 >> fp.FRACTION_BITS) + 1
     if op == Op.MULTIPLY:
         return (inputs[0] * inputs[1] >> fp.FRACTION_BITS) + 1
     return inputs[0]  # COPY, DELAY_READ, DELAY_WRITE, OUTPUT
+
+
+def wkv_reach(k: int, v: int, decay: float) -> int:
+    """The largest magnitude of fixed_point.wkv for signals up to k and v and a slowest decay in bits a token.
+
+    A weighted mean is no larger than v; what can exceed it is the numerator's rounding, at most 2 `step` a token as
+    halving rounds too. Such an error fades by `decay` bits a token, but for the `span` that the shared exponent can
+    fall while a large early key dominates. Besides, the numerator saturates, and the denominator is at least 1.
+    """
+    saturated = (fp.NUMERATOR_LIMIT >> fp.GUARD_BITS) + v + 2
+    decay -= 2e-6  # 2^-x is interpolated, at most this much too large
+    if decay <= 0:
+        return saturated
+    step = 0.5 + (v << fp.GUARD_BITS) / 2**fp.WEIGHT_BITS
+    span = 2 * fp.exponent(np.array([k])).item() / (1 << fp.EXPONENT_BITS) + 2 + log2(1 / (1 - 2.0**-decay))
+    error = 2 * step * (span / decay + 2 + 1 / (1 - 2.0**-decay))
+    return min(saturated, ceil(v * (1 + 2.0**-20) + error / (1 << fp.GUARD_BITS)) + 2)

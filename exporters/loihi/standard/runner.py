@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.loihi.standard.schedule import MAX_PROCESSES, Kind, Schedule, schedule
+from exporters.loihi.standard.nodes import Kind, Schedule
+from exporters.loihi.standard.schedule import MAX_PROCESSES, schedule
 from exporters.loihi.supervisor import INSTALL, START_S, TOKEN_S, LavaRun, supervise
 from hw_sim import fixed_point as fp
 from hw_sim.plan import Plan
@@ -19,7 +20,7 @@ from spikegpt.errors import UserError
 # The files that the child needs, as they are: any interpreter with numpy and lava-nc can run them.
 RUNTIME = {
     "exporters.loihi": ("compat.py",),
-    "exporters.loihi.standard": ("dataflow.py", "network.py", "ranges.py", "schedule.py", "worker.py"),
+    "exporters.loihi.standard": ("dataflow.py", "network.py", "nodes.py", "ranges.py", "schedule.py", "worker.py"),
     "exporters.loihi.standard.processes": ("__init__.py", "models.py", "process.py"),
     "hw_sim": ("bounds.py", "fixed_point.py", "plan.py"),
     "spikegpt": ("errors.py",),

@@ -5,11 +5,10 @@ token's entry and the step in which the vector is that token's, and wherever vec
 until all belong to the same token. Needs numpy alone, not Lava.
 """
 
-from collections import Counter
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 
 from exporters.loihi.standard.dataflow import order, sources, width
+from exporters.loihi.standard.nodes import Kind, Node, Schedule
 from exporters.loihi.standard.ranges import SIGNAL_LIMIT, ranges
 from hw_sim import fixed_point as fp
 from hw_sim.plan import FIELDS, Op, Plan
@@ -18,79 +17,6 @@ from spikegpt.errors import UserError
 MAX_PROCESSES = 150  # each is an OS process and costs about 0.4 ms a time step
 LONGEST_DELAY = 63  # steps of one DelayDense: its delays of 0 to 62 come on top of its own step
 RECORDED = 8  # populations that one recorder takes
-
-
-class Kind(Enum):
-    """What a process of the network is; the first group are processes of Lava's own library."""
-
-    DENSE = "Dense"
-    LIF = "LIF"
-    SPARSE = "Sparse"  # the identity, with a shift: from {0, 1} to a signal
-    DELAY = "DelayDense"  # the identity, some steps later
-    RELU = "GradedReluVec"
-    EMBEDDING = "Embedding"
-    LAYER_NORM = "LayerNorm"
-    SCALE = "Scale"
-    MIX = "Mix"  # two vectors scaled and added: the token shift
-    MATRIX = "Matrix"  # a matrix whose sums are not proven to fit 32 bits
-    WKV = "Wkv"
-    SIGMOID = "Sigmoid"
-    PRODUCT = "Product"
-    LOGITS = "Logits"
-    RECORDER = "Recorder"
-
-
-STANDARD = (Kind.DENSE, Kind.LIF, Kind.SPARSE, Kind.DELAY, Kind.RELU)
-
-
-@dataclass(frozen=True)
-class Node:
-    """One process. `inputs` are its ports, each the processes whose outputs the port adds up.
-
-    `rows` are the rows of the plan that give its parameters, `n` the width of its output. Its output belongs to token
-    i at step i + `depth`, its input `latency` steps before. `shift_tokens` marks the delay that is a token shift, which
-    holds the vector back without changing its depth. A Scale or Mix saturates at `limit`.
-    """
-
-    name: str
-    kind: Kind
-    inputs: tuple[tuple[int, ...], ...]
-    n: int
-    depth: int
-    latency: int = 0
-    rows: tuple[int, ...] = ()
-    shift_tokens: bool = False
-    limit: int | None = None
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """All processes, each after those it reads (but for the logits and recorders last), and the plan's synapses."""
-
-    nodes: tuple[Node, ...]
-    synapses: int
-    standard_synapses: int
-
-    @property
-    def depth(self) -> int:
-        """Steps by which the logits follow their token."""
-        return next(node.depth for node in self.nodes if node.kind == Kind.LOGITS)
-
-    def summary(self) -> dict:
-        """Counts for a report: processes by kind, standard ones, their share of the synapses, latency in steps."""
-        kinds = Counter(node.kind for node in self.nodes)
-        standard = sum(kinds[kind] for kind in STANDARD)
-        share = self.standard_synapses / self.synapses if self.synapses else 0.0
-        return {
-            "processes": len(self.nodes),
-            "standard_processes": standard,
-            "custom_processes": len(self.nodes) - standard,
-            "synapses": self.synapses,
-            "standard_synapses": self.standard_synapses,
-            "standard_synapse_share": share,
-            "latency_steps": self.depth,
-            "by_kind": {kind.value: kinds[kind] for kind in Kind if kinds[kind]},
-        }
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -124,7 +50,8 @@ class _Lowering:
         self.nodes: list[Node] = []
         self.parts: dict[int, tuple[int, ...]] = {}
         self.delayed: dict[tuple[tuple[int, ...], int], int] = {}
-        self.signals: dict[int, int] = {}  # LIF node -> the node that gives its spikes as a signal
+        self.signals: dict[int, int] = {}  # row of a LIF -> the node that gives its spikes as a signal
+        self.ones: dict[int, int] = {}  # width -> the node that sends so many ones
 
     def op(self, i: int) -> int:
         return int(self.plan.table[i, 0])
@@ -162,7 +89,8 @@ class _Lowering:
             return parts
         if row not in self.signals:
             name = f"{self.plan.names[row]}_signal"
-            (self.signals[row],) = self.put(Kind.SPARSE, name, (parts,), row, rows=(), latency=1)
+            more = {"rows": (), "latency": 1, "exponent": fp.FRACTION_BITS}
+            (self.signals[row],) = self.put(Kind.SPARSE, name, (parts,), row, **more)
         return (self.signals[row],)
 
     def add(self, i: int) -> None:
@@ -186,10 +114,30 @@ class _Lowering:
             self.parts[i] = self.put(Kind.DELAY, f"{name}_token", (parts,), i, **more)
         elif op == Op.SQUARED_RELU:
             relu = self.put(Kind.RELU, f"{name}_relu", (self.signal(self.reads[i][0]),), i)
-            self.parts[i] = self.put(Kind.PRODUCT, name, (relu, relu), i)
+            self.add_product(i, (relu, relu), self.range_of(self.reads[i][0]) ** 2)
+        elif op == Op.MULTIPLY:
+            a, b = self.reads[i]
+            self.add_product(i, self.join(self.signal(a), self.signal(b)), self.range_of(a) * self.range_of(b))
         else:
             kind = CUSTOM[Op(op)]
             self.parts[i] = self.put(kind, name, self.join(*map(self.signal, self.reads[i])), i)
+
+    def range_of(self, row: int) -> int:
+        """The largest magnitude that can arrive from a row: processes of our own stop the run beyond 32 bits."""
+        return min(self.range[row], SIGNAL_LIMIT)
+
+    def add_product(self, i: int, ports: tuple[tuple[int, ...], ...], largest: int) -> None:
+        """fixed_point.multiply: ProdNeuron rounds down, so that it keeps one bit more, and (y + 1) >> 1 rounds it."""
+        name = self.plan.names[i]
+        if largest > SIGNAL_LIMIT:
+            self.parts[i] = self.put(Kind.WIDE_PRODUCT, name, ports, i)
+            return
+        n = width(self.plan, i)
+        if n not in self.ones:
+            (self.ones[n],) = self.put(Kind.ONES, f"ones{n}", (), i, rows=())
+        product = self.put(Kind.PRODUCT, name, ports, i)
+        port = (*product, self.ones[n])
+        self.parts[i] = self.put(Kind.SPARSE, f"{name}_rounded", (port,), i, rows=(), latency=1, exponent=-1)
 
     def is_mixed(self, i: int) -> bool:
         """Whether row i is a SCALE that only an ADD of two such reads."""
@@ -268,6 +216,5 @@ CUSTOM = {
     Op.SCALE: Kind.SCALE,
     Op.WKV: Kind.WKV,
     Op.SIGMOID: Kind.SIGMOID,
-    Op.MULTIPLY: Kind.PRODUCT,
     Op.OUTPUT: Kind.LOGITS,
 }
