@@ -66,6 +66,28 @@ def test_every_spike_and_logit_is_the_simulators(variant, tau, n_layer, n_embd, 
     assert leftovers() == before
 
 
+@lava
+@pytest.mark.slow
+@pytest.mark.parametrize("tau", [1.0, 2.0])
+def test_generation_moves_state_only_where_a_token_is(tau, tokens):
+    """The greedy continuation, every spike and every logit are those of the simulator fed with the same tokens."""
+    plan = odd_plan("spike-driven", 1, 5, tau, gain=3.0)
+    theirs = standard.run(plan, tokens[:5], generate=7)
+    text = np.concatenate([tokens[:5], theirs.logits[4:-1].argmax(axis=1)])
+    ours = Simulator(plan).run(text, record=True)
+    agreement = compare(ours.logits, ours.spikes, theirs.logits, theirs.spikes)
+    assert agreement["spike_mismatches"] == 0
+    assert agreement["equal_logits"]
+    assert sum(ours.spike_counts.values()) > 50
+
+
+@pytest.mark.parametrize("tau, kind", [(1.0, Kind.LIF), (2.0, Kind.HELD_LIF)])
+def test_a_lif_with_memory_is_held_only_while_generating(tau, kind):
+    plan = odd_plan("spike-driven", 1, 5, tau)
+    kinds = [schedule(plan, generating).summary()["by_kind"] for generating in (False, True)]
+    assert kinds[0]["LIF"] == kinds[1][kind.value] == 7
+
+
 def arrivals(lowered: Schedule, steps: int) -> tuple[list[list[int | None]], list[list[set[int | None]]]]:
     """What each process sends in each step, as the number of the token it belongs to, and what each of its ports gets.
 

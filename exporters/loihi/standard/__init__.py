@@ -1,6 +1,7 @@
 """The network as standard Lava processes wherever they exist, one process an operator: for small models.
 
-Text is streamed, one token a step, and a token's logits leave `depth` steps later; state moves only where a token is.
+Text streams, one token a step, and a token's logits leave `depth` steps later. Generation feeds a token when the one
+before has left. State moves only where a token is.
 """
 
 from exporters.loihi.standard.nodes import Schedule

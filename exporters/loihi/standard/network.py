@@ -21,13 +21,19 @@ from hw_sim.plan import FIELDS, Op, Plan
 GRADED = 24  # message bits of a signal; spikes have none
 
 
-def build(plan: Plan, schedule: Schedule, tokens: np.ndarray, folder: Path) -> list[Any]:
-    """All processes, connected; they leave logits.npz and recorder<k>.npz in `folder`."""
-    network = [_process(plan, schedule, node, tokens, folder) for node in schedule.nodes]
+def build(plan: Plan, schedule: Schedule, tokens: np.ndarray, n_tokens: int, folder: Path) -> list[Any]:
+    """All processes, connected, for `n_tokens` of which the first are `tokens` and the others are generated.
+
+    They leave logits.npz and recorder<k>.npz in `folder`.
+    """
+    network = [_process(plan, schedule, node, tokens, n_tokens, folder) for node in schedule.nodes]
     for node, process in zip(schedule.nodes, network, strict=True):
         for port, parts in zip(_in_ports(node, process), node.inputs, strict=True):
             for part in parts:
                 _out_port(network[part]).connect(port)
+    by_kind = {node.kind: process for node, process in zip(schedule.nodes, network, strict=True)}
+    if schedule.generating:
+        by_kind[Kind.LOGITS].s_out.connect(by_kind[Kind.GENERATOR].a_in)
     return network
 
 
@@ -45,7 +51,7 @@ def _out_port(process: Any) -> Any:
     return process.a_out if isinstance(process, Dense | Sparse) else process.s_out
 
 
-def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, folder: Path) -> Any:
+def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, n_tokens: int, folder: Path) -> Any:
     if node.kind == Kind.DENSE:
         return _dense(plan, node)
     if node.kind == Kind.LIF:
@@ -61,7 +67,7 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, fol
             num_message_bits=GRADED, name=node.name,
         )  # fmt: skip
     if node.kind == Kind.DELAY:
-        steps = 1 if node.shift_tokens else node.latency
+        steps = schedule.period if node.shift_tokens else node.latency
         return DelayDense(
             weights=np.eye(node.n, dtype=np.int32), delays=steps - 1, sign_mode=SignMode.EXCITATORY,
             num_message_bits=GRADED, name=node.name,
@@ -74,7 +80,7 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, fol
         return RingBuffer(data=np.ones((node.n, 1), np.int32))
     nodes = schedule.nodes
     return getattr(own, node.kind.value)(
-        name=node.name, label=node.name, depth=node.depth, n=node.n, n_tokens=len(tokens),
+        name=node.name, label=node.name, depth=node.depth, n=node.n, n_tokens=n_tokens, period=schedule.period,
         widths=[nodes[parts[0]].n for parts in node.inputs],
         **_parameters(plan, schedule, node, tokens, folder),
     )  # fmt: skip
@@ -91,9 +97,12 @@ def _dense(plan: Plan, node: Node) -> Any:
 
 def _parameters(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, folder: Path) -> dict[str, Any]:
     """What each of our own operators needs besides its widths and depth."""
-    if node.kind == Kind.EMBEDDING:
-        n_vocab, n = (int(plan.field(f)[node.rows[0]]) for f in ("n_in", "n_out"))
-        return {"table": _constants(plan, node.rows[0], n_vocab).reshape(n_vocab, n), "tokens": tokens}
+    if node.kind in (Kind.EMBEDDING, Kind.GENERATOR):
+        table = _constants(plan, node.rows[0], int(plan.field("n_in")[node.rows[0]]))
+        return {"table": table, "tokens": tokens, "latency": schedule.depth}
+    if node.kind == Kind.HELD_LIF:
+        decay, threshold = _constants(plan, node.rows[0], 2)
+        return {"decay": decay, "threshold": threshold}
     if node.kind == Kind.LAYER_NORM:
         weight, bias = _constants(plan, node.rows[0], 2)
         eps = plan.constants[plan.field("c")[node.rows[0]] + 2 * node.n]

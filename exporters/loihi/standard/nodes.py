@@ -16,6 +16,8 @@ class Kind(Enum):
     PRODUCT = "ProdNeuron"  # a b >> 11; the last bit is rounded by the Sparse behind it
     ONES = "RingBuffer"  # 1 in every step: the half that is added before rounding down
     EMBEDDING = "Embedding"
+    GENERATOR = "Generator"  # an embedding that goes on with the likeliest token of the logits
+    HELD_LIF = "HeldLif"  # a LIF with memory whose membrane stands still while no token is there
     LAYER_NORM = "LayerNorm"
     SCALE = "Scale"
     MIX = "Mix"  # two vectors scaled and added: the token shift
@@ -36,8 +38,8 @@ class Node:
 
     `rows` are the rows of the plan that give its parameters, `n` the width of its output. Its output belongs to token
     i at step i + `depth`, its input `latency` steps before. `shift_tokens` marks the delay that is a token shift, which
-    holds the vector back without changing its depth. A Scale or Mix saturates at `limit`, and a
-    Sparse multiplies by 2^`exponent`.
+    holds the vector back without changing its depth. A Scale or Mix saturates at `limit`, a Sparse multiplies by
+    2^`exponent`.
     """
 
     name: str
@@ -54,16 +56,26 @@ class Node:
 
 @dataclass(frozen=True)
 class Schedule:
-    """All processes, each after those it reads (but for the logits and recorders last), and the plan's synapses."""
+    """All processes, each after those it reads, and the plan's synapses. `generating` closes the loop of the tokens."""
 
     nodes: tuple[Node, ...]
     synapses: int
     standard_synapses: int
+    generating: bool
 
     @property
     def depth(self) -> int:
         """Steps by which the logits follow their token."""
         return next(node.depth for node in self.nodes if node.kind == Kind.LOGITS)
+
+    @property
+    def period(self) -> int:
+        """Steps from one token to the next: a generated token has to wait for the logits of the one before."""
+        return self.depth + 1 if self.generating else 1
+
+    def steps(self, n_tokens: int) -> int:
+        """Time steps until the logits of the last token have arrived."""
+        return (n_tokens - 1) * self.period + 1 + self.depth
 
     def summary(self) -> dict:
         """Counts for a report: processes by kind, standard ones, their share of the synapses, latency in steps."""

@@ -31,13 +31,17 @@ START = (
 )
 
 
-def run(plan: Plan, tokens: np.ndarray, timeout_s: float | None = None, python: str | None = None) -> LavaRun:
-    """Stream `tokens` (T,) through the standard network on `python` (default: this interpreter).
+def run(
+    plan: Plan, tokens: np.ndarray, timeout_s: float | None = None, python: str | None = None, generate: int = 0
+) -> LavaRun:
+    """Run `tokens` (T,) and so many more as to `generate` on `python` (default: this interpreter).
 
+    Text streams, one token a step. A generated token is the likeliest (of equals the first) by the logits of the one
+    before, so that a token enters only when the one before has left; the state stands still meanwhile.
     Raises UserError when the plan cannot be lowered or needs more than MAX_PROCESSES processes, on a token out of
     range, and when Lava is missing, fails or exceeds `timeout_s` (default: by the number of steps).
     """
-    lowered, tokens = schedule(plan), np.ascontiguousarray(tokens, np.int64)
+    lowered, tokens = schedule(plan, generating=generate > 0), np.ascontiguousarray(tokens, np.int64)
     if tokens.ndim != 1 or not tokens.size or tokens.min() < 0 or tokens.max() >= plan.n_vocab:
         raise UserError(
             f"the standard Lava network takes one text of at least one token, each in 0..{plan.n_vocab - 1}"
@@ -51,11 +55,13 @@ def run(plan: Plan, tokens: np.ndarray, timeout_s: float | None = None, python: 
         raise UserError(f"lava-nc is not installed: {INSTALL}")
     if python is not None and shutil.which(python) is None:
         raise UserError(f"{python}: no such Python interpreter")
-    limit = timeout_s or START_S + TOKEN_S * (len(tokens) + lowered.depth)
+    n_tokens = len(tokens) + generate
+    limit = timeout_s or START_S + TOKEN_S * lowered.steps(n_tokens)
     with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
         folder = Path(name)
         plan.save(folder / "plan.npz")
         np.save(folder / "tokens.npy", tokens)
+        np.save(folder / "n_tokens.npy", n_tokens)
         copy_runtime(folder / "runtime")
         started = time.perf_counter()
         supervise([python or sys.executable, "-c", START, name], folder, limit)

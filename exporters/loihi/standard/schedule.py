@@ -19,26 +19,29 @@ LONGEST_DELAY = 63  # steps of one DelayDense: its delays of 0 to 62 come on top
 RECORDED = 8  # populations that one recorder takes
 
 
-def schedule(plan: Plan) -> Schedule:
+def schedule(plan: Plan, generating: bool = False) -> Schedule:
     """Lower an integer plan to Lava processes of equal delay on all parallel branches.
+
+    `generating`: tokens are followed by empty steps, in which a standard LIF with memory would leak: it becomes one of
+    our own, and a token shift delays by the steps between two tokens.
 
     Raises UserError naming the node that cannot be lowered: one whose sum may exceed the 32 bits of a message, a LIF
     with several decays, a loop within a token.
     """
     if not plan.integer:
         raise UserError("Lava runs the integer network: export with --target loihi, or pass a checkpoint")
-    lowering = _Lowering(plan)
+    lowering = _Lowering(plan, generating)
     for i in lowering.order:
         lowering.add(i)
     lowering.record()
-    return Schedule(tuple(lowering.nodes), *lowering.count_synapses())
+    return Schedule(tuple(lowering.nodes), *lowering.count_synapses(), generating)
 
 
 class _Lowering:
     """Nodes so far, and for each row of the plan the nodes whose sum is its vector, all of one depth."""
 
-    def __init__(self, plan: Plan):
-        self.plan = plan
+    def __init__(self, plan: Plan, generating: bool):
+        self.plan, self.generating = plan, generating
         self.reads = sources(plan)
         self.order = order(plan, self.reads)
         self.range = ranges(plan, self.reads, self.order)
@@ -99,7 +102,7 @@ class _Lowering:
         if op in (Op.COPY, Op.DELAY_WRITE):
             return
         if op == Op.EMBED:
-            self.parts[i] = self.put(Kind.EMBEDDING, name, (), i)
+            self.parts[i] = self.put(Kind.GENERATOR if self.generating else Kind.EMBEDDING, name, (), i)
         elif op == Op.SCALE and self.is_mixed(i):
             self.parts[i] = self.signal(self.reads[i][0])  # the Mix behind it scales
         elif op == Op.ADD:
@@ -173,7 +176,8 @@ class _Lowering:
                 self.nodes[parts[0]] = replace(feeder, limit=fp.INPUT_LIMIT)
             else:
                 parts = self.put(Kind.SCALE, f"{name}_clip", (parts,), i, rows=(), limit=fp.INPUT_LIMIT)
-        self.parts[i] = self.put(Kind.LIF, name, (parts,), i)
+        forgets = int(decay[0]) == 1 << fp.DECAY_BITS
+        self.parts[i] = self.put(Kind.HELD_LIF if self.generating and not forgets else Kind.LIF, name, (parts,), i)
 
     def add_matrix(self, i: int) -> None:
         source = self.reads[i][0]
@@ -189,7 +193,7 @@ class _Lowering:
 
     def record(self) -> None:
         """Recorders for the spikes of all LIFs."""
-        lifs = [k for k, node in enumerate(self.nodes) if node.kind == Kind.LIF]
+        lifs = [k for k, node in enumerate(self.nodes) if node.kind in (Kind.LIF, Kind.HELD_LIF)]
         for at in range(0, len(lifs), RECORDED):
             some = lifs[at : at + RECORDED]
             node = Node(

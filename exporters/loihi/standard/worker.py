@@ -1,7 +1,7 @@
 """The child process in which the standard network runs; `runner` starts it on a copy of the files that it needs.
 
-FOLDER holds plan.npz and tokens.npy; the network leaves logits.npz and recorder<k>.npz there. Lava hangs after a
-failure instead of ending, so `stop` is called only after success, and the parent kills whatever is left.
+FOLDER holds plan.npz, tokens.npy and n_tokens.npy; the network leaves logits.npz and recorder<k>.npz there. Lava hangs
+after a failure instead of ending, so `stop` is called only after success, and the parent kills whatever is left.
 """
 
 import sys
@@ -15,7 +15,7 @@ from hw_sim.plan import Plan
 
 
 def main(folder: Path) -> int:
-    """Run all tokens through the network, one a step, and as many steps more as the last one needs to leave it."""
+    """Run all tokens through the network, until the last one has left it; those beyond tokens.npy are generated."""
     import_lava()
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -23,9 +23,10 @@ def main(folder: Path) -> int:
     from exporters.loihi.standard.network import build
 
     plan, tokens = Plan.load(folder / "plan.npz"), np.load(folder / "tokens.npy")
-    plan_of_processes = schedule(plan)
-    network = build(plan, plan_of_processes, tokens, folder)
-    steps = RunSteps(num_steps=len(tokens) + plan_of_processes.depth)
+    n_tokens = int(np.load(folder / "n_tokens.npy"))
+    lowered = schedule(plan, generating=n_tokens > len(tokens))
+    network = build(plan, lowered, tokens, n_tokens, folder)
+    steps = RunSteps(num_steps=lowered.steps(n_tokens))
     try:
         network[0].run(condition=steps, run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
     except Exception as error:  # a process of our own has printed its line before

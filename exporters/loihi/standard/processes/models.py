@@ -45,9 +45,9 @@ class ReceiverModel(PyLoihiProcessModel):
             raise
 
     def token(self, depth):
-        """The number of the token that arrives at this depth in this step; None before the first, after the last."""
-        token = self.time_step - 1 - depth
-        return token if 0 <= token < self.params["n_tokens"] else None
+        """The number of the token that arrives at this depth in this step; None if none does."""
+        token, between = divmod(self.time_step - 1 - depth, self.params["period"])
+        return token if not between and 0 <= token < self.params["n_tokens"] else None
 
     def advance(self, received):
         raise NotImplementedError
@@ -88,7 +88,38 @@ def saturate(y, limit):
 @fixed_point_model(processes.Embedding)
 class EmbeddingModel(OperatorModel):
     def compute(self, token):
-        return self.params["table"][self.params["tokens"][token]].astype(np.int64)
+        return self.params["table"][self.params["tokens"][token]]
+
+
+@fixed_point_model(processes.Generator)
+class GeneratorModel(OperatorModel):
+    """Sends before it receives: what it sends reaches it again, as the next token, within the same step."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.tokens = proc_params["tokens"].tolist()
+
+    def advance(self, received):
+        super().advance(received)
+        (likeliest,) = self.a_in.recv().tolist()
+        if self.token(self.params["latency"]) == len(self.tokens) - 1:
+            self.tokens.append(likeliest)
+
+    def compute(self, token):
+        return self.params["table"][self.tokens[token]]
+
+
+@fixed_point_model(processes.HeldLif)
+class HeldLifModel(UnaryModel):
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.v = np.zeros(proc_params["n"], np.int64)
+
+    def compute(self, _, a):
+        spikes, self.v = fp.lif(a, self.v, self.params["decay"], self.params["threshold"])
+        return spikes
 
 
 @fixed_point_model(processes.LayerNorm)
@@ -142,6 +173,7 @@ class ProductModel(BinaryModel):
 @fixed_point_model(processes.Logits)
 class LogitsModel(ReceiverModel):
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     ports = ("a_in",)
 
     def __init__(self, proc_params):
@@ -154,6 +186,7 @@ class LogitsModel(ReceiverModel):
             self.logits[token] = received[0]
         if token == len(self.logits) - 1:
             np.savez(self.params["results"], logits=self.logits)
+        self.s_out.send(np.array([received[0].argmax()], np.int32))
 
 
 @fixed_point_model(processes.Recorder)

@@ -7,8 +7,8 @@ from lava.magma.core.process.process import AbstractProcess
 class Receiver(AbstractProcess):
     """What receives: ports in the order of their `widths`.
 
-    Parameters of all: label; depth, the steps before the first token arrives; n_tokens; widths; n, the width of the
-    output; and the constants of the operator.
+    Parameters of all: label; depth, the steps before the first token arrives; period, the steps from one to the next;
+    n_tokens; widths; n, the width of the output; and the constants of the operator.
     """
 
     ports: tuple[str, ...] = ("a_in", "b_in")
@@ -29,6 +29,18 @@ class Operator(Receiver):
 
 class Embedding(Operator):
     """The row of `table` (V, n) of each of `tokens` (T,)."""
+
+
+class Generator(Embedding):
+    """After the given tokens the one that `Logits` names, `latency` steps after the token before it."""
+
+    def __init__(self, **params):
+        super().__init__(**params)
+        self.a_in = InPort(shape=(1,))
+
+
+class HeldLif(Operator):
+    """`decay` and `threshold` (n,): see fixed_point.lif; its membrane stands still while no token is there."""
 
 
 class LayerNorm(Operator):
@@ -60,7 +72,11 @@ class Product(Operator):
 
 
 class Logits(Receiver):
-    """Writes what arrives for each token, (T, n) int64, to the file `results`."""
+    """Writes what arrives for each token, (T, n) int64, to the file `results`; sends the number of the largest."""
+
+    def __init__(self, **params):
+        super().__init__(**params)
+        self.s_out = OutPort(shape=(1,))
 
 
 class Recorder(Receiver):
