@@ -5,13 +5,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import spikegpt
 from exporters import nir as exporter
 from exporters.loihi import supervisor
 from exporters.loihi.quantize import quantize
@@ -60,11 +61,11 @@ def disturbed(folder: Path, disturb) -> tuple[int, str, str]:
 
     Returns exit code, output and errors; asserts that no process, shared memory or temporary file is left.
     """
-    spikegpt.save(SpikeGPT(Config(256, 2, 16)), folder / "tiny.pt")
+    exporter.write(quantize(exporter.export(SpikeGPT(Config(256, 2, 16)))), folder / "tiny.nir")
     tmp = folder / "tmp"
     tmp.mkdir()
     command = [sys.executable, "-c", "from cli.main import main; main()"]
-    command += ["simulate", str(folder / "tiny.pt"), "--backend", "lava", "--tokens", "100000"]
+    command += ["simulate", str(folder / "tiny.nir"), "--backend", "lava", "--tokens", "20000"]
     env = {**os.environ, "TMPDIR": str(tmp)}
     run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
     try:
@@ -87,48 +88,54 @@ def disturbed(folder: Path, disturb) -> tuple[int, str, str]:
     return run.returncode, out, err
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name: multiprocessing's sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="t-") as name:
+        yield Path(name)
+
+
 @lava
-def test_a_killed_lava_process_ends_the_command_with_its_name(tmp_path):
-    code, out, err = disturbed(tmp_path, lambda run, tmp: os.kill(actor(tmp, "block0"), signal.SIGKILL))
+def test_a_killed_lava_process_ends_the_command_with_its_name(folder):
+    code, out, err = disturbed(folder, lambda run, tmp: os.kill(actor(tmp, "block0"), signal.SIGKILL))
     assert (code, out) == (2, "")
     assert re.fullmatch(r"spikegpt: Lava: process block0 was killed by signal 9 \(SIGKILL\)\n", err)
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((folder / "tmp").iterdir()) == []
 
 
 @lava
-def test_ctrl_c_ends_the_command_with_130_and_leaves_nothing(tmp_path):
-    code, out, err = disturbed(tmp_path, lambda run, tmp: run.send_signal(signal.SIGINT))
+def test_ctrl_c_ends_the_command_with_130_and_leaves_nothing(folder):
+    code, out, err = disturbed(folder, lambda run, tmp: run.send_signal(signal.SIGINT))
     assert (code, out, err) == (130, "", "spikegpt: interrupted\n")
-    assert list((tmp_path / "tmp").iterdir()) == []
+    assert list((folder / "tmp").iterdir()) == []
 
 
 @lava
-def test_lava_ends_by_itself_when_the_command_is_killed(tmp_path):
-    code, _, _ = disturbed(tmp_path, lambda run, tmp: run.kill())
+def test_lava_ends_by_itself_when_the_command_is_killed(folder):
+    code, _, _ = disturbed(folder, lambda run, tmp: run.kill())
     assert code == -signal.SIGKILL
 
 
 @lava
 @pytest.mark.slow
-def test_a_time_out_names_the_process_that_the_others_wait_for(tokens, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def test_a_time_out_names_the_process_that_the_others_wait_for(tokens, folder, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
     plan = build(quantize(exporter.export(lively_model("spike-driven", n_embd=16))))
     mapped: set[Path] = set()
 
     def stop_block1(done: int) -> None:
         if done and not mapped:
-            mapped.update(shared_memory(family(tmp_path)))
-            os.kill(actor(tmp_path, "block1"), signal.SIGSTOP)
+            mapped.update(shared_memory(family(folder)))
+            os.kill(actor(folder, "block1"), signal.SIGSTOP)
 
     long = np.random.default_rng(0).integers(0, VOCAB, 100_000)
     limit = 4 + 2 * supervisor.run(plan, tokens[:2]).time_s  # as fast as this machine starts Lava now
     with pytest.raises(UserError, match=r"within \d+ s and was stopped; process block1 was at step \d+ of 100000"):
         supervisor.run(plan, long, timeout_s=limit, progress=stop_block1)
-    assert family(tmp_path) == []
+    assert family(folder) == []
     assert mapped
     assert not [name for name in mapped if name.exists()]
-    assert list(tmp_path.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def test_an_interpreter_that_is_none_or_has_no_lava_is_named_in_one_line(tokens, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from exporters import nir as exporter
-from exporters.loihi import supervisor
+from exporters.loihi import standard, supervisor
 from exporters.loihi.bundle import INT8_GRAPH, WEIGHTS
 from hw_sim import Simulator
 from hw_sim import fixed_point as fp
@@ -58,10 +58,24 @@ def lava_blocks(plan: Plan, tokens: np.ndarray, python: str | None, progress: Pr
     return run.logits, run.spikes
 
 
+def lava_standard(plan: Plan, tokens: np.ndarray, python: str | None, progress: Progress) -> tuple[np.ndarray, Spikes]:
+    """Lava's own processes wherever they exist, one an operator. Raises NotRun for a network too large for that."""
+    try:
+        processes = len(standard.schedule(plan).nodes)
+    except UserError as error:
+        raise NotRun(str(error)) from error
+    if processes > standard.MAX_PROCESSES:
+        raise NotRun(f"it would need {processes:,} Lava processes, more than {standard.MAX_PROCESSES}")
+    run = standard.run(plan, tokens, python=python)
+    progress(len(tokens))
+    return run.logits, run.spikes
+
+
 REFERENCE = "event simulator"
 EXECUTIONS = (
     Execution("numpy interpreter", interpret, INTERPRETED),
     Execution("Lava, one process a block", lava_blocks),
+    Execution("Lava, standard processes", lava_standard),
 )
 
 

@@ -15,9 +15,9 @@ RUNTIME = {
 }
 
 
-def write_runtime(folder: Path) -> None:
+def write_runtime(folder: Path, runtime: dict[str, tuple[str, ...]] = RUNTIME) -> None:
     """Fill `folder`, which goes on the path as it is; works from the project as well as from such a folder."""
-    for package, files in RUNTIME.items():
+    for package, files in runtime.items():
         target = folder / package
         target.mkdir(parents=True, exist_ok=True)
         for above in (target, *target.parents):

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from exporters.loihi.compat import import_lava
+from exporters.loihi.compat import INSTALL, import_lava
 from exporters.loihi.stages import cut
 from exporters.loihi.watch import ERROR, run_watched
 from hw_sim.plan import Plan
-
-INSTALL = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 && pip install scipy networkx asteval"
 
 
 def main(folder: Path) -> int:

@@ -4,24 +4,25 @@ import shutil
 import sys
 import tempfile
 import time
-from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from exporters.loihi.compat import INSTALL
+from exporters.loihi.runtime import write_runtime
 from exporters.loihi.standard.nodes import Kind, Schedule
 from exporters.loihi.standard.schedule import MAX_PROCESSES, schedule
-from exporters.loihi.supervisor import INSTALL, START_S, TOKEN_S, LavaRun, supervise
+from exporters.loihi.supervisor import START_S, TOKEN_S, LavaRun, supervise
 from hw_sim import fixed_point as fp
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
 
 # The files that the child needs, as they are: any interpreter with numpy and lava-nc can run them.
 RUNTIME = {
-    "exporters.loihi": ("compat.py",),
-    "exporters.loihi.standard": ("dataflow.py", "network.py", "nodes.py", "ranges.py", "schedule.py", "worker.py"),
-    "exporters.loihi.standard.processes": ("__init__.py", "models.py", "process.py"),
+    "exporters/loihi": ("compat.py", "watch.py"),
+    "exporters/loihi/standard": ("dataflow.py", "network.py", "nodes.py", "ranges.py", "schedule.py", "worker.py"),
+    "exporters/loihi/standard/processes": ("__init__.py", "models.py", "process.py"),
     "hw_sim": ("bounds.py", "fixed_point.py", "plan.py"),
     "spikegpt": ("errors.py",),
 }
@@ -62,23 +63,10 @@ def run(
         plan.save(folder / "plan.npz")
         np.save(folder / "tokens.npy", tokens)
         np.save(folder / "n_tokens.npy", n_tokens)
-        copy_runtime(folder / "runtime")
+        write_runtime(folder / "runtime", RUNTIME)
         started = time.perf_counter()
         supervise([python or sys.executable, "-c", START, name], folder, limit)
         return _collect(lowered, folder, time.perf_counter() - started)
-
-
-def copy_runtime(folder: Path) -> None:
-    """Copy the files of RUNTIME as packages of their own, whose `__init__` import nothing."""
-    for package, files in RUNTIME.items():
-        target = folder / Path(*package.split("."))
-        target.mkdir(parents=True, exist_ok=True)
-        for above in (target, *target.parents):
-            if above == folder:
-                break
-            (above / "__init__.py").touch()
-        for name in files:
-            (target / name).write_text(resources.files(package).joinpath(name).read_text())
 
 
 def _collect(lowered: Schedule, folder: Path, time_s: float) -> LavaRun:

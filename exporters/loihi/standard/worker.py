@@ -11,13 +11,13 @@ import numpy as np
 
 from exporters.loihi.compat import import_lava
 from exporters.loihi.standard.schedule import schedule
+from exporters.loihi.watch import run_watched
 from hw_sim.plan import Plan
 
 
 def main(folder: Path) -> int:
     """Run all tokens through the network, until the last one has left it; those beyond tokens.npy are generated."""
     import_lava()
-    from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
     from exporters.loihi.standard.network import build
@@ -26,12 +26,7 @@ def main(folder: Path) -> int:
     n_tokens = int(np.load(folder / "n_tokens.npy"))
     lowered = schedule(plan, generating=n_tokens > len(tokens))
     network = build(plan, lowered, tokens, n_tokens, folder)
-    steps = RunSteps(num_steps=lowered.steps(n_tokens))
-    try:
-        network[0].run(condition=steps, run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
-    except Exception as error:  # a process of our own has printed its line before
-        print("LAVA-ERROR", str(error) or "a process failed without a text", flush=True)
-        raise
+    run_watched(network[0], lowered.steps(n_tokens), Loihi2SimCfg(select_tag="fixed_pt"))
     network[0].stop()
     (folder / "done").touch()
     return 0
