@@ -16,7 +16,8 @@ from hw_sim.interpreter import Interpreter
 from hw_sim.plan import Op, Plan
 
 CHUNK = 512  # tokens recorded at a time
-RANGE_TOKENS = 128  # of the text, for the ranges of signals: the interpreter that shows them is slow
+RANGE_TOKENS = 16, 128  # at least and at most, of the text, for the ranges of signals
+RANGE_WORK = 1 << 29  # weights read for them in all: the interpreter that shows signals is slow
 MESSAGE_BITS = 24  # Lava's graded spikes; 32 are advertised for Loihi 2
 # Signed bits of the field that each kind of number has to fit.
 FIELDS = {
@@ -53,6 +54,7 @@ def calibrate(
 
     Returns plain numbers for quantisation.json; a code length is in bits per token. `progress` is told tokens done.
     """
+    shown = tokens[: int(np.clip(RANGE_WORK // plan.weights.size, *RANGE_TOKENS))]
     compared = compare_runs(Simulator.from_nir(exact), Simulator(plan), tokens, progress)
     return {
         "tokens": len(tokens),
@@ -60,9 +62,9 @@ def calibrate(
         "matrices": {name: worst_channel(exact.nodes[name].weight, rounded.nodes[name].weight)
                      for name, node in rounded.nodes.items()
                      if isinstance(node, nir.Linear) and plan.table[plan.names.index(name), 0] != Op.EMBED},
-        "ranges_on_tokens": min(RANGE_TOKENS, len(tokens)),
+        "ranges_on_tokens": len(shown),
         "ranges": {r.kind: {"largest": r.largest, "node": r.node, "field_bits": r.field_bits,
-                            "headroom_bits": round(r.headroom_bits, 2)} for r in ranges(plan, tokens[:RANGE_TOKENS])},
+                            "headroom_bits": round(r.headroom_bits, 2)} for r in ranges(plan, shown)},
     }  # fmt: skip
 
 
