@@ -1,12 +1,16 @@
 """What a Loihi user gets: the int8 graph, the integer plan, and Lava processes that run without this project."""
 
+import json
 from importlib import resources
 from pathlib import Path
 
 import nir
 
 from exporters.loihi import limits
+from exporters.loihi.mapping import load_chip, map_plan
+from exporters.loihi.mapping.describe import facts, headline, table
 from exporters.loihi.quantize import quantize
+from exporters.loihi.settings import Settings, measure
 from exporters.nir import write
 from hw_sim.planner import build
 
@@ -20,11 +24,16 @@ STANDARD = "embedding and head stay off the chip; every matrix that reads spikes
 CUSTOM = "LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode) on silicon"
 
 
-def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
+def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     """Quantise `graph` and fill `folder`; returns what the manifest says of it. Raises UserError on a broken limit."""
-    quantized = quantize(graph)
+    chip = load_chip(settings.chip)
+    quantized = quantize(graph, settings.bits, settings.prune)
     plan = build(quantized)
     numbers = limits.check_numbers(plan)
+    measured, counts = measure(graph, plan, settings)
+    mapping = facts(map_plan(plan, chip, counts, settings.chips))
+    (folder / "mapping.json").write_text(json.dumps({**mapping, **measured}, indent=1) + "\n")
+    (folder / "mapping.txt").write_text(table(mapping))
     write(graph, folder / "model.nir")
     write(quantized, folder / "model-int8.nir")
     plan.save(folder / "plan.npz")
@@ -40,7 +49,10 @@ def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
     (folder / "run.py").write_text(resources.files("exporters.loihi").joinpath("run.py").read_text())
     return {
         "numbers": numbers,
-        "footprint": [limits.footprint(plan, limits.load_chip(name)) for name in limits.CHIPS],
+        "bits": settings.bits,
+        "prune": settings.prune,
+        "mapping": {"summary": headline(mapping), **mapping["placement"]},
+        **measured,
         "standard_processes": STANDARD,
         "custom_processes": CUSTOM,
     }
