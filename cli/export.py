@@ -63,11 +63,10 @@ def export(model: str, target: str, out: Path | None, dump_passes: Path | None, 
         click.echo(f"{len(manifest['segments'])} portable segments hold {held / whole:.1%} of {whole:,} synapses")
     if "mapping" in manifest:
         click.echo(manifest["mapping"]["summary"])
-    if "quality" in manifest:
-        found = manifest["quality"]
+    if (found := manifest.get("measured")) and "increase" in found:
         click.echo(
             f"{found['float_bits_per_byte']:.4f} bits per byte in float32, {found['exported_bits_per_byte']:.4f} as "
-            f"exported ({found['increase']:+.2%}); {manifest['measured_on']}"
+            f"exported ({found['increase']:+.2%}), on the first {found['tokens']:,} tokens of {found['text']}"
         )
 
 

@@ -39,7 +39,6 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     from exporters.loihi.quantize import quantize
     from hw_sim import Simulator
     from hw_sim.energy.measure import bits_per_byte
-    from hw_sim.nonzero import nonzero_operations
 
     graph = load_graph(model)
     cut = tokenizer_of(model, graph, tokenizer)
@@ -62,7 +61,6 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         "bits_per_byte": bits_per_byte(result.logits, part, cut),
         "tokens_per_s": n / elapsed,
         "synops": result.synops,
-        "nonzero_synops": sum(nonzero_operations(simulator.plan, result).values()),
         "macs": result.macs,
         "dense": result.dense,
         "matrices": {
@@ -102,8 +100,7 @@ def summary(facts: dict[str, Any]) -> str:
     )
     lines.append(
         f"per token: {facts['synops'] / n:,.0f} binary SynOps + {facts['macs'] / n:,.0f} MACs of "
-        f"{facts['dense'] / n:,.0f} dense operations; {sum(facts['spikes'].values()) / n:,.0f} spikes; "
-        f"{facts['nonzero_synops'] / n:,.0f} SynOps meet a weight that is not zero"
+        f"{facts['dense'] / n:,.0f} dense operations; {sum(facts['spikes'].values()) / n:,.0f} spikes"
     )
     for key, other in (("lava", "Lava"), ("verify", "PyTorch")):
         if key in facts:

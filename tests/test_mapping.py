@@ -366,13 +366,13 @@ def test_export_maps_measures_and_its_mapping_feeds_the_energy_report(run, check
     mapping, manifest = (json.loads((out / f"{name}.json").read_text()) for name in ("mapping", "manifest"))
     assert (mapping["chip"], mapping["weight_bits"], mapping["cores"], mapping["chips"]) == ("Loihi 1", 4, 1, 1)
     assert mapping["nonzero_synapses"] <= 0.7 * mapping["synapses"] + 7
-    assert mapping["nonzero_synops"] < mapping["synops"]
+    assert mapping["measured"] == manifest["measured"]
+    assert mapping["measured"]["nonzero_synops"] < mapping["measured"]["synops"]
     assert mapping["traffic"]["tokens"] == 500
     assert mapping["traffic"]["messages"] > 0
     assert (manifest["bits"], manifest["prune"]) == (4, 0.3)
-    assert manifest["quality"] == mapping["quality"]
-    assert f"{manifest['quality']['exported_bits_per_byte']:.4f} as exported" in printed
-    assert "first 500 tokens of King James Bible" in manifest["measured_on"]
+    assert f"{manifest['measured']['exported_bits_per_byte']:.4f} as exported" in printed
+    assert "on the first 500 tokens of King James Bible" in printed
     assert "1 cores on 1 chip(s)" in (out / "mapping.txt").read_text()
     assert read_placement(out / "mapping.json").messages_per_token == mapping["traffic"]["messages"] / 500
     report = ("energy-report", checkpoint, "--tokens", 200, "--placement", out / "mapping.json", "--json")
@@ -399,7 +399,7 @@ def test_a_model_whose_tokenizer_nobody_names_is_exported_without_a_quality(run,
     assert code == 0
     assert "quality is not measured" in err
     assert "cores on 1 chip(s)" in out
-    assert "quality" not in json.loads((tmp_path / "l" / "manifest.json").read_text())
+    assert "increase" not in json.loads((tmp_path / "l" / "manifest.json").read_text())["measured"]
     code, _, err = run("export", tmp_path / "small.pt", "--target", "loihi", "--out", tmp_path / "m", "--tokens", 50)
     assert code == 2
     assert "--tokenizer" in err

@@ -7,7 +7,7 @@ from pathlib import Path
 import nir
 
 from exporters.loihi import limits
-from exporters.loihi.mapping import load_chip, map_plan
+from exporters.loihi.mapping import fit, load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, headline, table
 from exporters.loihi.quantize import quantize
 from exporters.loihi.settings import Settings, measure
@@ -30,9 +30,10 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     quantized = quantize(graph, settings.bits, settings.prune)
     plan = build(quantized)
     numbers = limits.check_numbers(plan)
+    fit(plan, chip, settings.chips)  # before the measurement, which takes longer
     measured, counts = measure(graph, plan, settings)
     mapping = facts(map_plan(plan, chip, counts, settings.chips))
-    (folder / "mapping.json").write_text(json.dumps({**mapping, **measured}, indent=1) + "\n")
+    (folder / "mapping.json").write_text(json.dumps({**mapping, "measured": measured}, indent=1) + "\n")
     (folder / "mapping.txt").write_text(table(mapping))
     write(graph, folder / "model.nir")
     write(quantized, folder / "model-int8.nir")
@@ -52,7 +53,7 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
         "bits": settings.bits,
         "prune": settings.prune,
         "mapping": {"summary": headline(mapping), **mapping["placement"]},
-        **measured,
+        "measured": measured,
         "standard_processes": STANDARD,
         "custom_processes": CUSTOM,
     }

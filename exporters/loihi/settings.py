@@ -42,9 +42,9 @@ class Settings:
 
 
 def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[str, Any], Counts]:
-    """What quantisation costs on the text, for the manifest, and the spikes of the integer plan.
+    """What quantisation and pruning cost on the text, for the manifest, and the counts of the integer plan.
 
-    Without a text no cost is known: the spikes are then those on bytes of the embedded text, folded into the
+    Without a text no cost is known: the counts are then those on bytes of the embedded text, folded into the
     vocabulary.
     """
     text = settings.text
@@ -53,12 +53,9 @@ def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[s
         corpus = load_corpus(None)
         tokens = corpus.split("test")[:FOLDED].astype(np.int64) % plan.n_vocab
         _, counts = score(Simulator(plan), tokens, lambda done: None)
-        measured = {"measured_on": f"bytes as tokens, first {FOLDED} of the test part of {corpus.name}"}
+        measured = {"text": f"{corpus.name}, test part, its bytes as tokens", "tokens": len(tokens)}
     else:
         found, counts = quality(graph, plan, text.tokens, text.tokenizer, settings.progress)
-        measured = {
-            "measured_on": f"first {found.tokens} tokens of {text.name}",
-            "quality": {**asdict(found), "increase": found.increase},
-        }
+        measured = {"text": text.name, **asdict(found), "increase": found.increase}
     synops = {"synops": counts.synops, "nonzero_synops": sum(nonzero_operations(plan, counts).values())}
-    return {**measured, "tokens": counts.matrices[0].tokens, **synops}, counts
+    return {**measured, **synops}, counts

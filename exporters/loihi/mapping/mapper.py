@@ -42,17 +42,14 @@ def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -
 
     Raises UserError, with what would fit, where a limit of the chip or the number of `chips` is exceeded.
     """
-    groups, bits = groups_of(plan), weight_bits(plan)
-    parts = partition(groups, chip, bits)
+    groups, parts = fit(plan, chip, chips)
     needed = -(-parts.cores // chip.cores)
-    if chips is not None and needed > chips:
-        raise UserError(too_many(groups, chip, bits, parts.cores, chips))
     traffic = traffic_of(groups, parts, counts)
     places = improve(traffic, chip, needed)
     return Mapping(
         chip=chip,
         chips=needed,
-        bits=bits,
+        bits=weight_bits(plan),
         groups=groups,
         off_chip=off_chip(plan),
         partition=parts,
@@ -63,6 +60,15 @@ def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -
         hops_before=hops_of(traffic, chip, np.arange(parts.cores)),
         links=links_of(traffic, chip, places),
     )
+
+
+def fit(plan: Plan, chip: Chip, chips: int | None) -> tuple[tuple[Group, ...], Partition]:
+    """The groups of a plan and their partition, which needs no counts; raises UserError as `map_plan` does."""
+    groups, bits = groups_of(plan), weight_bits(plan)
+    parts = partition(groups, chip, bits)
+    if chips is not None and parts.cores > chips * chip.cores:
+        raise UserError(too_many(groups, chip, bits, parts.cores, chips))
+    return groups, parts
 
 
 def traffic_of(groups: tuple[Group, ...], parts: Partition, counts: Counts) -> np.ndarray:
