@@ -6,6 +6,7 @@ in the microcode of these neurons. Embedding, head and every matrix that reads r
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -31,6 +32,11 @@ class Group:
     @property
     def neurons(self) -> int:
         return self.weights.shape[1]
+
+    @cached_property
+    def synapses(self) -> np.ndarray:
+        """Weights that are not zero, by neuron: (neurons,) int64."""
+        return np.count_nonzero(self.weights, axis=0)
 
 
 def groups_of(plan: Plan) -> tuple[Group, ...]:

@@ -1,7 +1,7 @@
-"""Better places for cores: swaps of two, each time the one that saves most, until none saves anything.
+"""Better places for cores: swaps of two, core by core the one that saves most, until a round saves nothing.
 
-The quadratic assignment problem by steepest descent: the same result every time, as nothing is drawn and the work, not
-the time, is bounded.
+Local search for the quadratic assignment problem. Nothing is drawn, and rounds, not seconds, are bounded: the result is
+the same every time.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from exporters.loihi.mapping.chip import Chip
 from exporters.loihi.mapping.mesh import distances
 
 CROSSING_HOPS = 16  # what a step to the next chip counts as, assumed: such links are slower and fewer
-WORK = 400_000_000  # pairs looked at, at most: seconds
+ROUNDS = 100
 
 
 def improve(traffic: np.ndarray, chip: Chip, chips: int) -> np.ndarray:
@@ -25,15 +25,18 @@ def improve(traffic: np.ndarray, chip: Chip, chips: int) -> np.ndarray:
     flow = np.zeros((size, size))
     flow[:n, :n] = traffic + traffic.T
     np.fill_diagonal(flow, 0)
-    cost = flow @ far  # of core i at place p, all others standing
-    for _ in range(WORK // (size * size) if n else 0):
-        moved = cost[:, at]
-        own = np.diag(moved)
-        saved = own[:, None] + own[None, :] - moved - moved.T - 2 * flow * far[np.ix_(at, at)]
-        i, j = np.unravel_index(np.argmax(saved), saved.shape)
-        if saved[i, j] <= 0:
+    cost, everyone = flow @ far, np.arange(size)  # cost of core i at place p, all others standing
+    for _ in range(ROUNDS):
+        before = at.copy()
+        for i in range(n):
+            own = cost[everyone, at]
+            saved = own[i] + own - cost[i, at] - cost[:, at[i]] - 2 * flow[i] * far[at[i], at]
+            j = int(np.argmax(saved))
+            if saved[j] <= 0:
+                continue
+            felt = np.flatnonzero(flow[:, i] != flow[:, j])  # whose cost the swap changes
+            cost[felt] += np.outer(flow[felt, i] - flow[felt, j], far[at[j]] - far[at[i]])
+            at[[i, j]] = at[[j, i]]
+        if np.array_equal(at, before):
             break
-        step = far[at[j]] - far[at[i]]
-        cost += np.outer(flow[:, i], step) - np.outer(flow[:, j], step)
-        at[[i, j]] = at[[j, i]]
     return at[:n]

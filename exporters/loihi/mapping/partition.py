@@ -109,14 +109,15 @@ class _Packing:
             core = len(self.used) - 1 if fresh else candidates.pop(0)
             low_before, low = low, self._fill(core, index, low, destinations, nonzero)
             if fresh and low == low_before:
-                self._refuse(group, low, int(destinations[low]), int(nonzero[:, low].sum()))
+                self._refuse(group, low, int(destinations[low]), int(group.synapses[low]))
 
     def _fill(self, core: int, index: int, low: int, destinations: np.ndarray, nonzero: np.ndarray) -> int:
         """Put as many neurons from `low` on a core as its limits allow; returns the first that is left."""
         group, used, limits = self.groups[index], self.used[core], self.chip.limits
         reach, rest = np.cumsum(destinations[low:]), nonzero[:, low:]
-        synapses = np.cumsum(rest.sum(axis=0))
-        first = np.where(rest.any(axis=1), rest.argmax(axis=1), group.neurons)  # the first neuron each input reaches
+        synapses = np.cumsum(group.synapses[low:])
+        first = rest.argmax(axis=1)  # the first neuron each input reaches, if any
+        first[~rest[np.arange(group.fan_in), first]] = group.neurons
         heard = self.feeds.get(group.source, {}).get(core, np.zeros(group.fan_in, bool))
         begins = np.sort(first[~heard])
 
