@@ -87,18 +87,20 @@ def known_tokenizer(tokenizer: Tokenizer | None, path: Path | str) -> Tokenizer:
 
 
 def tokenizer_of(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokenizer:
-    """How text becomes a model's tokens: as named, as its checkpoint says, else bytes where a graph has 256 inputs.
+    """How text becomes a model's tokens. Raises UserError where nobody said."""
+    return known_tokenizer(tokenizer_if_known(path, graph, named), path)
 
-    Raises UserError where nobody said.
-    """
+
+def tokenizer_if_known(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokenizer | None:
+    """The tokenizer as named, as a model's checkpoint says, else bytes where a graph has 256 inputs, else None."""
     if not path.endswith(".nir") and not Path(path).is_dir():
         from spikegpt import checkpoint
 
-        return known_tokenizer(checkpoint.tokenizer_of(checkpoint.read(path), named), path)
+        return checkpoint.tokenizer_of(checkpoint.read(path), named)
     if named is not None:
         return Bytes() if named == "bytes" else read_tokenizer(named)
     inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
-    return known_tokenizer(default_tokenizer(int(inputs[0].output_type["output"][0])), path)
+    return default_tokenizer(int(inputs[0].output_type["output"][0]))
 
 
 def load_text(

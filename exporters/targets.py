@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -23,11 +24,12 @@ RECORDED = 128  # tokens of real text that the segments are recorded on
 
 @dataclass(frozen=True)
 class Target:
-    """A name for the command line, what it supports, and the function that fills a directory."""
+    """A name for the command line, what it supports, and the function (graph, folder, own settings) that fills a
+    directory."""
 
     name: str
     supports: str
-    fill: Callable[[nir.NIRGraph, Path], dict]
+    fill: Callable[..., dict]
 
 
 def fill_nir(graph: nir.NIRGraph, folder: Path) -> dict:
@@ -56,11 +58,12 @@ def fill_onnx(graph: nir.NIRGraph, folder: Path) -> dict:
     return {"float32": write_onnx(graph, folder), "int8": write_onnx(quantize(graph), folder, "-int8")}
 
 
-def fill_loihi(graph: nir.NIRGraph, folder: Path) -> dict:
-    """The int8 graph, its integer plan and the Lava processes that run it."""
+def fill_loihi(graph: nir.NIRGraph, folder: Path, settings: Any = None) -> dict:
+    """The int8 graph, its integer plan, the Lava processes that run it and its mapping onto a chip's cores."""
     from exporters.loihi.bundle import write_bundle
+    from exporters.loihi.settings import Settings
 
-    return write_bundle(graph, folder)
+    return write_bundle(graph, folder, settings or Settings())
 
 
 TARGETS = {
@@ -69,7 +72,9 @@ TARGETS = {
         Target("nir", "all variants: the complete float model in NIR, spiking segments for other tools", fill_nir),
         Target("onnx", "all variants: one-token step with state, T-token form, float32 and int8 weights", fill_onnx),
         Target(
-            "loihi", "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, limits, cost", fill_loihi
+            "loihi",
+            "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping",
+            fill_loihi,
         ),
     )
 }
@@ -86,11 +91,12 @@ def check_float(graph: nir.NIRGraph) -> None:
             raise UserError(f"node {name!r} holds {node.weight.dtype} weights; export from the float model")
 
 
-def export_to(name: str, graph: nir.NIRGraph, out: Path, source: Path | None = None) -> dict:
+def export_to(name: str, graph: nir.NIRGraph, out: Path, source: Path | None = None, **own: Any) -> dict:
     """Fill `out` for a target and add manifest.json; returns the manifest. An old `out` survives any failure.
 
-    `source` is the file that the graph came from; the manifest names it with its digest. Raises UserError for an
-    unknown target or a model that does not fit it.
+    `source` is the file that the graph came from; the manifest names it with its digest. `own` goes to the target's
+    function: `settings` of exporters.loihi.settings for loihi. Raises UserError for an unknown target or a model that
+    does not fit it.
     """
     if name not in TARGETS:
         raise UserError(f"target {name!r} is not one of {', '.join(TARGETS)}")
@@ -98,7 +104,7 @@ def export_to(name: str, graph: nir.NIRGraph, out: Path, source: Path | None = N
         raise UserError(f"{out} holds something that is not an export; choose another --out")
     check_float(graph)
     with directory(out) as folder:
-        facts = TARGETS[name].fill(graph, folder)
+        facts = TARGETS[name].fill(graph, folder, **own)
         manifest = {
             "target": name,
             "spikegpt": __version__,

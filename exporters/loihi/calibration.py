@@ -1,10 +1,9 @@
-"""What int8 and fixed point cost a network on a text: code length, spikes, rounding by channel, head room of fields.
+"""What int8 and fixed point cost a network on a text: spikes, rounding by channel, head room of the fields.
 
 Everything is measured on both networks side by side; nothing here changes either.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import nir
@@ -28,7 +27,6 @@ FIELDS = {
     "LayerNorm input": 24,
     "message": MESSAGE_BITS,
 }
-HEADLINE = ("bits_per_token_float", "bits_per_token_int8", "cost", "spike_agreement")
 SUMS = (Op.EVENTS, Op.DENSE, Op.SPARSE)
 
 
@@ -47,55 +45,38 @@ class Range:
         return math.log2(((1 << self.field_bits - 1) - 1) / max(1, self.largest))
 
 
-def calibrate(
-    exact: nir.NIRGraph, rounded: nir.NIRGraph, plan: Plan, tokens: np.ndarray, progress: Callable[[int], None]
-) -> dict:
-    """Compare the float graph with its int8 form, whose plan is `plan`, on tokens (T,), T >= 2.
-
-    Returns plain numbers for quantisation.json; a code length is in bits per token. `progress` is told tokens done.
-    """
+def calibrate(exact: nir.NIRGraph, rounded: nir.NIRGraph, plan: Plan, tokens: np.ndarray) -> dict:
+    """Compare the float graph with its int8 form, whose plan is `plan`, on tokens (T,); plain numbers."""
     shown = tokens[: int(np.clip(RANGE_WORK // plan.weights.size, *RANGE_TOKENS))]
-    compared = compare_runs(Simulator.from_nir(exact), Simulator(plan), tokens, progress)
+    matrices = [plan.names[i] for op in SUMS for i in plan.rows(op)]
     return {
         "tokens": len(tokens),
-        **compared,
-        "matrices": {name: worst_channel(exact.nodes[name].weight, rounded.nodes[name].weight)
-                     for name, node in rounded.nodes.items()
-                     if isinstance(node, nir.Linear) and plan.table[plan.names.index(name), 0] != Op.EMBED},
+        **compare_spikes(Simulator.from_nir(exact), Simulator(plan), tokens),
+        "matrices": {name: worst_channel(exact.nodes[name].weight, rounded.nodes[name].weight) for name in matrices},
         "ranges_on_tokens": len(shown),
         "ranges": {r.kind: {"largest": r.largest, "node": r.node, "field_bits": r.field_bits,
                             "headroom_bits": round(r.headroom_bits, 2)} for r in ranges(plan, shown)},
     }  # fmt: skip
 
 
-def compare_runs(exact: Simulator, rounded: Simulator, tokens: np.ndarray, progress: Callable[[int], None]) -> dict:
-    """Code lengths of both networks and the share of equal spikes by population, on one text from the start."""
-    nats = np.zeros(2)
+def compare_spikes(exact: Simulator, rounded: Simulator, tokens: np.ndarray) -> dict:
+    """The share of equal spikes by population, both networks on one text (T,) from the start."""
     equal: dict[str, int] = {}
     spikes: dict[str, list[int]] = {}
+    sizes: dict[str, int] = {}
     for low in range(0, len(tokens), CHUNK):
-        part = tokens[low : low + CHUNK]
-        runs = [simulator.run(part, record=True) for simulator in (exact, rounded)]
-        following = tokens[low + 1 : low + 1 + CHUNK]
-        nats += [_nats(run.logits[: len(following)], following) for run in runs]
-        for name, train in runs[0].spikes.items():
-            equal[name] = equal.get(name, 0) + int((train == runs[1].spikes[name]).sum())
-            counts = spikes.setdefault(name, [0, 0])
-            counts[:] = [count + int(run.spikes[name].sum()) for count, run in zip(counts, runs, strict=True)]
-        progress(len(part))
-    a, b = (float(n) / math.log(2) / (len(tokens) - 1) for n in nats)
-    populations = {
-        p.name: {"agreement": equal[p.name] / (p.neurons * len(tokens)),
-                 "spikes_float": spikes[p.name][0], "spikes_int8": spikes[p.name][1]}
-        for p in runs[0].populations
-    }  # fmt: skip
-    neurons = sum(p.neurons for p in runs[0].populations)
+        a, b = (simulator.run(tokens[low : low + CHUNK], record=True).spikes for simulator in (exact, rounded))
+        for name, train in a.items():
+            equal[name] = equal.get(name, 0) + int((train == b[name]).sum())
+            sizes[name] = sizes.get(name, 0) + train.size
+            fired = spikes.setdefault(name, [0, 0])
+            fired[:] = fired[0] + int(train.sum()), fired[1] + int(b[name].sum())
     return {
-        "bits_per_token_float": a,
-        "bits_per_token_int8": b,
-        "cost": b / a - 1,
-        "spike_agreement": sum(equal.values()) / (neurons * len(tokens)) if neurons else 1.0,
-        "populations": populations,
+        "spike_agreement": sum(equal.values()) / sum(sizes.values()) if sizes else 1.0,
+        "populations": {
+            name: {"agreement": equal[name] / sizes[name], "spikes_float": fired[0], "spikes_int8": fired[1]}
+            for name, fired in spikes.items()
+        },
     }
 
 
@@ -137,19 +118,16 @@ def ranges(plan: Plan, tokens: np.ndarray) -> tuple[Range, ...]:
     return tuple(Range(kind, *seen[kind], bits) for kind, bits in FIELDS.items() if kind in seen)
 
 
-def _nats(logits: np.ndarray, following: np.ndarray) -> float:
-    """-ln p summed over the tokens (n,) that follow logits (n, V)."""
-    z = logits.astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    return float(np.log(np.exp(z).sum(axis=1)).sum() - z[np.arange(len(z)), following].sum())
-
-
 def table(facts: dict) -> str:
-    """The facts of `calibrate` as Markdown: quality, then populations, matrices and fields."""
-    bits = facts["unit"]
-    lines = [
-        f"{facts['bits_per_token_float']:.4f} {bits} in float32, {facts['bits_per_token_int8']:.4f} in integers "
-        f"({facts['cost']:+.2%}); {facts['spike_agreement']:.3%} of the spikes agree. Measured on {facts['text']}.",
+    """The cost as Markdown: code length as `settings.measure` gives it, then the facts of `calibrate`."""
+    measured, lines = facts["measured"], []
+    if "increase" in measured:
+        lines.append(
+            f"{measured['float_bits_per_byte']:.4f} bits per byte in float32, {measured['exported_bits_per_byte']:.4f} "
+            f"as exported ({measured['increase']:+.2%}), on {measured['tokens']:,} tokens of {measured['text']}."
+        )
+    lines += [
+        f"{facts['spike_agreement']:.3%} of the spikes agree, on {facts['calibrated_on']}.",
         "",
         "| population | spikes, float | spikes, int8 | agreement |",
         "|---|---|---|---|",

@@ -1,5 +1,7 @@
 """The README of an exported folder: what is in it, how to run it, what int8 cost."""
 
+from exporters.loihi.calibration import table
+
 TEXT = """# A SpikeGPT for Loihi
 
     python run.py --text "In the beginning"
@@ -19,7 +21,8 @@ needs lava-nc 0.10 and numpy, nothing else: neither torch nor the project that w
 | `run.py`, `lava_runtime/` | the Lava processes, one a block, in fixed point, under a supervisor |
 | `blocks/*.net` | lava-dl layers, see below |
 | `quantisation.json` | what int8 cost, as in the tables below |
-| `manifest.json` | digest of every file, versions, the checkpoint, cores and chips at the least |
+| `mapping.txt`, `mapping.json` | partition over the cores of a chip, an estimate: Intel's compiler is closed |
+| `manifest.json` | digest of every file, versions, the checkpoint |
 
 With the project installed, `spikegpt verify` on this folder runs all executions and compares every spike and logit.
 On a chip, LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode); the processes here
@@ -43,8 +46,8 @@ holds chains alone; matrices whose sum goes elsewhere (WKV, gates, the residual 
 {rows}"""
 
 
-def readme(nets: list[dict], quality: str) -> str:
-    """The text for a folder with these lava-dl files and this quality table."""
+def readme(nets: list[dict], cost: dict) -> str:
+    """The text for a folder with these lava-dl files and this cost, as in quantisation.json."""
     rows = "\n".join(f"| {n['file']} | {n['spikes_of']} | {n['lif']} | {n['synapses']:,} |" for n in nets)
     held = NETS.format(rows=rows) if nets else "None: no matrix of this model passes from spikes to a LIF alone."
-    return TEXT.format(nets=held, quality=quality)
+    return TEXT.format(nets=held, quality=table(cost))
