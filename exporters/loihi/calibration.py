@@ -145,5 +145,5 @@ def table(facts: dict) -> str:
           for kind, r in facts["ranges"].items()),
     ]  # fmt: skip
     if any(r["headroom_bits"] < 0 for r in facts["ranges"].values()):
-        lines += ["", "Without head room a number saturates; a LIF input that does is beyond every threshold."]
+        lines += ["", "Without head room a number saturates, as its arithmetic specifies."]
     return "\n".join(lines) + "\n"
