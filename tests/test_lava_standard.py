@@ -212,7 +212,7 @@ def test_wkv_stays_within_its_range_when_its_rounding_piles_up(decay_bits):
 
 
 def test_too_many_processes_are_refused_with_their_number(tokens):
-    plan = odd_plan("spike-driven", 4, 5)
+    plan = odd_plan("spike-driven", 5, 5)
     needed = schedule(plan).summary()["processes"]
     assert needed > standard.MAX_PROCESSES
     with pytest.raises(UserError, match=f"{needed} processes, more than {standard.MAX_PROCESSES}"):

@@ -31,6 +31,7 @@ def build(plan: Plan, schedule: Schedule, tokens: np.ndarray, n_tokens: int, fol
         for port, parts in zip(_in_ports(node, process), node.inputs, strict=True):
             for part in parts:
                 _out_port(network[part]).connect(port)
+        process.name = node.name  # not all of Lava's constructors take one; an error names it
     by_kind = {node.kind: process for node, process in zip(schedule.nodes, network, strict=True)}
     if schedule.generating:
         by_kind[Kind.LOGITS].s_out.connect(by_kind[Kind.GENERATOR].a_in)
@@ -59,18 +60,17 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, n_t
         # du = 4095: no current memory. Lava's dv is the plan's decay, at 4096 nothing of the membrane is kept.
         return LIF(
             shape=(node.n,), du=4095, dv=int(decay[0]), vth=threshold.astype(np.int32), bias_mant=0, bias_exp=0,
-            name=node.name,
         )  # fmt: skip
     if node.kind == Kind.SPARSE:
         return Sparse(
             weights=identity(node.n, np.int32, "csr"), weight_exp=node.exponent, sign_mode=SignMode.EXCITATORY,
-            num_message_bits=GRADED, name=node.name,
+            num_message_bits=GRADED,
         )  # fmt: skip
     if node.kind == Kind.DELAY:
         steps = schedule.period if node.shift_tokens else node.latency
         return DelayDense(
             weights=np.eye(node.n, dtype=np.int32), delays=steps - 1, sign_mode=SignMode.EXCITATORY,
-            num_message_bits=GRADED, name=node.name,
+            num_message_bits=GRADED,
         )  # fmt: skip
     if node.kind == Kind.RELU:
         return GradedReluVec(shape=(node.n,), vth=0)
@@ -80,7 +80,7 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, n_t
         return RingBuffer(data=np.ones((node.n, 1), np.int32))
     nodes = schedule.nodes
     return getattr(own, node.kind.value)(
-        name=node.name, label=node.name, depth=node.depth, n=node.n, n_tokens=n_tokens, period=schedule.period,
+        label=node.name, depth=node.depth, n=node.n, n_tokens=n_tokens, period=schedule.period,
         widths=[nodes[parts[0]].n for parts in node.inputs],
         **_parameters(plan, schedule, node, tokens, folder),
     )  # fmt: skip
@@ -91,7 +91,7 @@ def _dense(plan: Plan, node: Node) -> Any:
     binary = plan.table[node.rows[0], 0] == Op.EVENTS
     return Dense(
         weights=2 * _weights(plan, node.rows[0]).astype(np.int32), weight_exp=-1, sign_mode=SignMode.MIXED,
-        num_message_bits=0 if binary else GRADED, name=node.name,
+        num_message_bits=0 if binary else GRADED,
     )  # fmt: skip
 
 

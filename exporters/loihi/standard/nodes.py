@@ -19,7 +19,7 @@ class Kind(Enum):
     GENERATOR = "Generator"  # an embedding that goes on with the likeliest token of the logits
     HELD_LIF = "HeldLif"  # a LIF with memory whose membrane stands still while no token is there
     LAYER_NORM = "LayerNorm"
-    SCALE = "Scale"
+    SCALE = "Scale"  # a factor of 16 bits a channel: a Dense has 8, a ProdNeuron would need a source for each
     MIX = "Mix"  # two vectors scaled and added: the token shift
     MATRIX = "Matrix"  # a matrix whose sums are not proven to fit 32 bits
     WKV = "Wkv"

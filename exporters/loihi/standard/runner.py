@@ -18,6 +18,7 @@ from hw_sim import fixed_point as fp
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
 
+PROCESS_S = 0.5  # an upper bound for starting one of many processes on a busy machine
 # The files that the child needs, as they are: any interpreter with numpy and lava-nc can run them.
 RUNTIME = {
     "exporters/loihi": ("compat.py", "watch.py"),
@@ -57,7 +58,7 @@ def run(
     if python is not None and shutil.which(python) is None:
         raise UserError(f"{python}: no such Python interpreter")
     n_tokens = len(tokens) + generate
-    limit = timeout_s or START_S + TOKEN_S * lowered.steps(n_tokens)
+    limit = timeout_s or START_S + PROCESS_S * len(lowered.nodes) + TOKEN_S * lowered.steps(n_tokens)
     with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
         folder = Path(name)
         plan.save(folder / "plan.npz")

@@ -14,7 +14,7 @@ from hw_sim import fixed_point as fp
 from hw_sim.plan import FIELDS, Op, Plan
 from spikegpt.errors import UserError
 
-MAX_PROCESSES = 150  # each is an OS process and costs about 0.4 ms a time step
+MAX_PROCESSES = 200  # each is an OS process: about 50 ms to start, 0.4 ms a time step
 LONGEST_DELAY = 63  # steps of one DelayDense: its delays of 0 to 62 come on top of its own step
 RECORDED = 8  # populations that one recorder takes
 
