@@ -132,7 +132,8 @@ def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, s
     """Run every model, and the first one quantised, on the same text; returns the report."""
     from dataclasses import replace
 
-    from exporters.loihi.limits import CHIPS, footprint, load_chip
+    from exporters.loihi.mapping import CHIPS
+    from exporters.loihi.mapping.describe import footprint
     from exporters.loihi.quantize import quantize
     from hw_sim import Simulator
     from hw_sim.energy import report as energy
@@ -161,7 +162,7 @@ def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, s
                 int8_graph = quantize(graph)
                 int8 = measure(int8_graph, f"{name}-int8", variant, part, cut, advance)
                 plan = Simulator.from_nir(int8_graph).plan
-                chips = tuple(footprint(plan, load_chip(chip)) for chip in CHIPS)
+                chips = tuple(footprint(plan, chip, int8.result) for chip in CHIPS)
                 settings = replace(settings, footprints=chips if found[0].work.acs else ())
                 metadata = {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)}
                 provenance |= metadata

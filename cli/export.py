@@ -1,11 +1,26 @@
 """`spikegpt export`: a checkpoint lowered to the files of a deployment target."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.inputs import load_graph
+from cli.inputs import (
+    data_option,
+    known_tokenizer,
+    load_graph,
+    load_text,
+    progress_bar,
+    split_option,
+    tokenizer_if_known,
+    tokenizer_option,
+)
 from spikegpt.errors import UserError
+
+if TYPE_CHECKING:
+    import nir
+
+    from exporters.loihi.settings import Text
 
 
 @click.command()
@@ -13,7 +28,15 @@ from spikegpt.errors import UserError
 @click.option("--target", required=True, help="nir, onnx or loihi; `--target list` says what each supports.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write; an earlier export there is replaced.")
 @click.option("--dump-passes", type=click.Path(path_type=Path), help="Folder for the graph after each lowering pass.")
-def export(model: str, target: str, out: Path | None, dump_passes: Path | None) -> None:
+@click.option("--chip", type=str, help="loihi: loihi1, loihi2 (default) or a YAML file of a chip's limits.")
+@click.option("--chips", type=click.IntRange(1), help="loihi: how many there are; default: as many as it takes.")
+@click.option("--bits", type=click.IntRange(2, 8), help="loihi: bits of a weight of the body; default 8.")
+@click.option("--prune", type=click.FloatRange(0, 1, max_open=True), help="loihi: share of weights set to zero.")
+@data_option
+@tokenizer_option
+@split_option
+@click.option("--tokens", type=click.IntRange(2), help="loihi: tokens of the text measured on; default 20,000.")
+def export(model: str, target: str, out: Path | None, dump_passes: Path | None, **own: Any) -> None:
     """Lower a checkpoint (or a float .nir file) to a deployment target.
 
     Example: spikegpt export models/kjv-spike-driven.pt --target loihi --out out/loihi
@@ -28,17 +51,54 @@ def export(model: str, target: str, out: Path | None, dump_passes: Path | None) 
         raise UserError("--out is missing: name the folder to write")
     if target not in TARGETS:
         raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
-    manifest = export_to(target, load_graph(model) if dump_passes is None else _dump(model, dump_passes), out)
+    given = {name: value for name, value in own.items() if value is not None}
+    if target != "loihi" and given:
+        raise UserError(f"--{next(iter(given))} is for --target loihi, not {target}")
+    graph = load_graph(model) if dump_passes is None else _dump(model, dump_passes)
+    if target == "loihi":
+        manifest = _export_loihi(model, graph, out, given)
+    else:
+        manifest = export_to(target, graph, out, Path(model))
     for name in manifest["files"]:
         click.echo(out / name)
     if "segments" in manifest:
         held, whole = manifest["synapses_in_segments"], manifest["synapses"]
         click.echo(f"{len(manifest['segments'])} portable segments hold {held / whole:.1%} of {whole:,} synapses")
-    for chip in manifest.get("footprint", ()):
+    if "mapping" in manifest:
+        click.echo(manifest["mapping"]["summary"])
+    if (found := manifest.get("measured")) and "increase" in found:
         click.echo(
-            f"{chip['chip']}: at least {chip['cores_at_least']} cores, {chip['chips_at_least']} chip(s) for "
-            f"{chip['spike_fed_synapses']:,} synapses and {chip['neurons']:,} neurons"
+            f"{found['float_bits_per_byte']:.4f} bits per byte in float32, {found['exported_bits_per_byte']:.4f} as "
+            f"exported ({found['increase']:+.2%}), on the first {found['tokens']:,} tokens of {found['text']}"
         )
+
+
+def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, given: dict[str, Any]) -> dict:
+    """Export for Loihi with the options that were given, measured on a text where one can be cut into tokens."""
+    from exporters.loihi.settings import Settings
+    from exporters.targets import check_float, export_to
+
+    check_float(graph)
+    chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
+    text = _text(model, graph, given)
+    with progress_bar("measuring", 2 * len(text.tokens) if text else None, quiet=text is None) as advance:
+        return export_to("loihi", graph, out, Path(model), settings=Settings(**chosen, text=text, progress=advance))
+
+
+def _text(model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | None":
+    """What to measure on; None, with a note on standard error, where the user named no text and ours does not do."""
+    from exporters.loihi.settings import TOKENS, Text
+
+    data, split, tokens = given.get("data"), given.get("split"), given.get("tokens", TOKENS)
+    try:
+        cut = known_tokenizer(tokenizer_if_known(model, graph, given.get("tokenizer")), model)
+        corpus, part = load_text(data, split, tokens, cut)
+    except UserError as error:
+        if given.keys() & {"data", "split", "tokens", "tokenizer"}:
+            raise
+        click.echo(f"quality is not measured: {error}", err=True)
+        return None
+    return Text(corpus.name, part, cut)
 
 
 def _dump(model: str, folder: Path):

@@ -29,9 +29,18 @@ def progress_bar(label: str, total: int | None, quiet: bool) -> Iterator[Callabl
 
 
 def load_graph(path: str) -> "nir.NIRGraph":
-    """The float NIR graph of a checkpoint, or the graph in a `.nir` file as it is."""
+    """The float NIR graph of a checkpoint, the graph in a `.nir` file as it is, or the int8 graph of a Loihi export.
+
+    Raises UserError for a folder that is not such an export.
+    """
     from exporters import nir as exporter
 
+    if Path(path).is_dir():
+        from exporters.loihi.bundle import INT8_GRAPH
+        from exporters.manifest import read_manifest
+
+        read_manifest(Path(path), "loihi")
+        return exporter.read(Path(path) / INT8_GRAPH)
     if path.endswith(".nir"):
         return exporter.read(path)
     import spikegpt
@@ -55,6 +64,12 @@ split_option = click.option(
     type=click.Choice(["train", "valid", "test", "all"]),
     help="Part of the text; default: test of the embedded text, all of a --data file.",
 )
+lava_python_option = click.option(
+    "--lava-python",
+    type=str,
+    metavar="PATH",
+    help="Python interpreter that has lava-nc and numpy, such as the 3.10 of a Loihi host; default: this one.",
+)
 
 
 def named_tokenizer(name: str | None) -> Tokenizer | str | None:
@@ -72,18 +87,20 @@ def known_tokenizer(tokenizer: Tokenizer | None, path: Path | str) -> Tokenizer:
 
 
 def tokenizer_of(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokenizer:
-    """How text becomes a model's tokens: as named, as its checkpoint says, else bytes where a graph has 256 inputs.
+    """How text becomes a model's tokens. Raises UserError where nobody said."""
+    return known_tokenizer(tokenizer_if_known(path, graph, named), path)
 
-    Raises UserError where nobody said.
-    """
-    if not path.endswith(".nir"):
+
+def tokenizer_if_known(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokenizer | None:
+    """The tokenizer as named, as a model's checkpoint says, else bytes where a graph has 256 inputs, else None."""
+    if not path.endswith(".nir") and not Path(path).is_dir():
         from spikegpt import checkpoint
 
-        return known_tokenizer(checkpoint.tokenizer_of(checkpoint.read(path), named), path)
+        return checkpoint.tokenizer_of(checkpoint.read(path), named)
     if named is not None:
         return Bytes() if named == "bytes" else read_tokenizer(named)
     inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
-    return known_tokenizer(default_tokenizer(int(inputs[0].output_type["output"][0])), path)
+    return default_tokenizer(int(inputs[0].output_type["output"][0]))
 
 
 def load_text(

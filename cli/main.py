@@ -1,6 +1,7 @@
 """Entry point of the `spikegpt` command: subcommands, and one place where a user's mistake becomes one clear line."""
 
 import sys
+from typing import Any
 
 import click
 
@@ -11,12 +12,24 @@ from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
 from cli.train import evaluate, generate, train
+from cli.verify import verify
 from spikegpt import UserError, __version__
 
-BAD_INPUT = 2
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Interruptible(click.Group):
+    """A group that ends with 130 on Ctrl-C, as shells expect; click alone says 1, as for a failed comparison."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("spikegpt: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=Interruptible, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="spikegpt")
 def cli() -> None:
     """Train a spiking language model, lower it to neuromorphic hardware and measure what it saves.
@@ -25,7 +38,7 @@ def cli() -> None:
     """
 
 
-for command in (tokenize, train, evaluate, generate, info, export, simulate, replay, energy_report, profiles):
+for command in (tokenize, train, evaluate, generate, info, export, simulate, verify, replay, energy_report, profiles):
     cli.add_command(command)
 
 

@@ -9,6 +9,7 @@ import click
 
 from cli.inputs import (
     data_option,
+    lava_python_option,
     load_graph,
     load_text,
     progress_bar,
@@ -16,6 +17,7 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
+from spikegpt.errors import UserError
 
 
 @click.command()
@@ -25,12 +27,13 @@ from cli.inputs import (
 @split_option
 @click.option("--tokens", type=click.IntRange(2), default=1000, show_default=True)
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
+@lava_python_option
 @click.option("--int8", is_flag=True, help="Quantise first (always so with the lava backend).")
 @click.option("--verify", type=str, help="Compare with this checkpoint in PyTorch, or on lava with the event backend.")
 @click.option("--json", "as_json", is_flag=True)
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int, backend: str,
-             int8: bool, verify: str | None, as_json: bool) -> None:  # fmt: skip
-    """Run a checkpoint or .nir file event by event; counts spikes and synaptic operations.
+             lava_python: str | None, int8: bool, verify: str | None, as_json: bool) -> None:  # fmt: skip
+    """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
 
@@ -40,6 +43,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     from hw_sim import Simulator
     from hw_sim.energy.measure import bits_per_byte
 
+    if lava_python is not None and backend != "lava":
+        raise UserError("--lava-python goes with --backend lava")
     graph = load_graph(model)
     cut = tokenizer_of(model, graph, tokenizer)
     corpus, part = load_text(data, split, tokens, cut)
@@ -73,7 +78,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         from exporters.loihi import supervisor
         from hw_sim.verify import compare
 
-        lava = supervisor.run(simulator.plan, part)
+        with progress_bar("running Lava", len(part), as_json) as advance:
+            lava = supervisor.run(simulator.plan, part, python=lava_python, progress=advance)
         facts["lava"] = {**compare(result.logits, result.spikes, lava.logits, lava.spikes), "time_s": lava.time_s}
     if verify:
         from hw_sim.verify import compare

@@ -1,15 +1,16 @@
 """The deployment targets, registered by name: each writes one directory from a float NIR graph, whole or not at all."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
 
+from exporters.manifest import MANIFEST, sha256
 from exporters.nir import write
 from exporters.nir.segments import write_segments
 from exporters.nir.wiring import Wiring
@@ -23,11 +24,12 @@ RECORDED = 128  # tokens of real text that the segments are recorded on
 
 @dataclass(frozen=True)
 class Target:
-    """A name for the command line, what it supports, and the function that fills a directory."""
+    """A name for the command line, what it supports, and the function (graph, folder, own settings) that fills a
+    directory."""
 
     name: str
     supports: str
-    fill: Callable[[nir.NIRGraph, Path], dict]
+    fill: Callable[..., dict]
 
 
 def fill_nir(graph: nir.NIRGraph, folder: Path) -> dict:
@@ -56,11 +58,12 @@ def fill_onnx(graph: nir.NIRGraph, folder: Path) -> dict:
     return {"float32": write_onnx(graph, folder), "int8": write_onnx(quantize(graph), folder, "-int8")}
 
 
-def fill_loihi(graph: nir.NIRGraph, folder: Path) -> dict:
-    """The int8 graph, its integer plan and the Lava processes that run it."""
+def fill_loihi(graph: nir.NIRGraph, folder: Path, settings: Any = None) -> dict:
+    """The int8 graph, its integer plan, the Lava processes that run it and its mapping onto a chip's cores."""
     from exporters.loihi.bundle import write_bundle
+    from exporters.loihi.settings import Settings
 
-    return write_bundle(graph, folder)
+    return write_bundle(graph, folder, settings or Settings())
 
 
 TARGETS = {
@@ -68,7 +71,11 @@ TARGETS = {
     for target in (
         Target("nir", "all variants: the complete float model in NIR, spiking segments for other tools", fill_nir),
         Target("onnx", "all variants: one-token step with state, T-token form, float32 and int8 weights", fill_onnx),
-        Target("loihi", "all variants: int8 NIR, limits check, Lava processes in fixed point", fill_loihi),
+        Target(
+            "loihi",
+            "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping",
+            fill_loihi,
+        ),
     )
 }
 
@@ -84,34 +91,28 @@ def check_float(graph: nir.NIRGraph) -> None:
             raise UserError(f"node {name!r} holds {node.weight.dtype} weights; export from the float model")
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file, read in parts."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def export_to(name: str, graph: nir.NIRGraph, out: Path) -> dict:
+def export_to(name: str, graph: nir.NIRGraph, out: Path, source: Path | None = None, **own: Any) -> dict:
     """Fill `out` for a target and add manifest.json; returns the manifest. An old `out` survives any failure.
 
-    Raises UserError for an unknown target or a model that does not fit it.
+    `source` is the file that the graph came from; the manifest names it with its digest. `own` goes to the target's
+    function: `settings` of exporters.loihi.settings for loihi. Raises UserError for an unknown target or a model that
+    does not fit it.
     """
     if name not in TARGETS:
         raise UserError(f"target {name!r} is not one of {', '.join(TARGETS)}")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / "manifest.json").exists())):
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
         raise UserError(f"{out} holds something that is not an export; choose another --out")
     check_float(graph)
     with directory(out) as folder:
-        facts = TARGETS[name].fill(graph, folder)
+        facts = TARGETS[name].fill(graph, folder, **own)
         manifest = {
             "target": name,
             "spikegpt": __version__,
             "versions": {package: version(package) for package in ("nir", "numpy")},
             "source": {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)},
+            **({"checkpoint": {"file": source.name, "sha256": sha256(source)}} if source else {}),
             **facts,
             "files": {str(f.relative_to(folder)): sha256(f) for f in sorted(folder.rglob("*")) if f.is_file()},
         }
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest

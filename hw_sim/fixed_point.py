@@ -64,15 +64,19 @@ def squared_relu(x: np.ndarray) -> np.ndarray:
     return multiply(positive, positive)
 
 
+def kept(v: np.ndarray, decay: np.ndarray) -> np.ndarray:
+    """What a membrane v keeps over one step: trunc(v * (4096 - decay) / 4096)."""
+    product = v * ((1 << DECAY_BITS) - decay)
+    return np.sign(product) * (np.abs(product) >> DECAY_BITS)
+
+
 def lif(x: np.ndarray, v: np.ndarray, decay: np.ndarray, threshold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Lava's LIF with no current memory: input x, membrane v, 12-bit decay and 17-bit threshold, each (n,) int64.
 
     v = trunc(v * (4096 - decay) / 4096) + (x << 6), saturating at 24 bits; a neuron spikes where v > threshold << 6
     and is then reset to 0. Returns spikes in {0, 1} and v.
     """
-    kept = v * ((1 << DECAY_BITS) - decay)
-    kept = np.sign(kept) * (np.abs(kept) >> DECAY_BITS)
-    v = kept + (np.clip(x, -INPUT_LIMIT, INPUT_LIMIT) << CURRENT_SHIFT)
+    v = kept(v, decay) + (np.clip(x, -INPUT_LIMIT, INPUT_LIMIT) << CURRENT_SHIFT)
     v = np.clip(v, -MEMBRANE_LIMIT, MEMBRANE_LIMIT)
     spikes = (v > threshold << CURRENT_SHIFT).astype(np.int64)
     return spikes, v * (1 - spikes)

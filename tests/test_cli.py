@@ -69,8 +69,8 @@ def test_loihi_export_is_deterministic_and_replaces_an_older_one(run, checkpoint
     first = {f.name: f.read_bytes() for f in (tmp_path / "l").rglob("*") if f.is_file()}
     run("export", checkpoint, "--target", "loihi", "--out", tmp_path / "m")
     assert first == {f.name: f.read_bytes() for f in (tmp_path / "m").rglob("*") if f.is_file()}
-    assert {"model-int8.nir", "plan.npz", "run.py", "manifest.json"} <= set(first)
-    assert "Loihi 2: at least 1 cores" in out
+    assert {"model-int8.nir", "weights.npz", "run.py", "mapping.json", "manifest.json"} <= set(first)
+    assert "Loihi 2: 1 cores on 1 chip(s)" in out
 
 
 def test_energy_report_writes_page_and_json(run, checkpoint, text, tmp_path):

@@ -131,11 +131,3 @@ def wide_plan() -> Plan:
     }
     names = list(nodes)
     return build(nir.NIRGraph(nodes, list(pairwise(names))))
-
-
-def test_footprint_counts_synapses_of_spike_fed_matrices(spiking_model):
-    plan = build(quantize(exporter.export(spiking_model)))
-    found = limits.footprint(plan, limits.load_chip("loihi2"))
-    assert found["spike_fed_synapses"] == 2 * 13 * 24 * 24
-    assert found["neurons"] == 2 * 10 * 24
-    assert (found["cores_at_least"], found["chips_at_least"]) == (1, 1)

@@ -1,46 +1,69 @@
-"""What a Loihi user gets: the int8 graph, the integer plan, and Lava processes that run without this project."""
+"""What a Loihi user gets: graphs, integer plan, lava-dl files, Lava processes that run alone, mapping, cost."""
 
-from importlib import resources
+import json
 from pathlib import Path
 
 import nir
+import numpy as np
 
 from exporters.loihi import limits
+from exporters.loihi.calibration import calibrate
+from exporters.loihi.mapping import fit, load_chip, map_plan
+from exporters.loihi.mapping.describe import facts, headline, table
+from exporters.loihi.netx import write_nets
 from exporters.loihi.quantize import quantize
+from exporters.loihi.readme import readme
+from exporters.loihi.runtime import ROOT, write_runtime
+from exporters.loihi.settings import Settings, measure
 from exporters.nir import write
 from hw_sim.planner import build
+from spikegpt.corpus import load_corpus
 
-# The files that the Lava processes need, as they are; lava-nc and numpy are all that these import.
-RUNTIME = {
-    "exporters.loihi": ("compat.py", "stages.py", "worker.py"),
-    "exporters.loihi.processes": ("__init__.py", "process.py", "models.py"),
-    "hw_sim": ("plan.py", "interpreter.py", "fixed_point.py"),
-}
+INT8_GRAPH, WEIGHTS = "model-int8.nir", "weights.npz"
+CALIBRATED = 4096  # tokens of the text whose spikes are compared
 STANDARD = "embedding and head stay off the chip; every matrix that reads spikes is a Dense, every neuron a LIF"
 CUSTOM = "LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode) on silicon"
 
 
-def write_bundle(graph: nir.NIRGraph, folder: Path) -> dict:
+def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     """Quantise `graph` and fill `folder`; returns what the manifest says of it. Raises UserError on a broken limit."""
-    quantized = quantize(graph)
+    chip = load_chip(settings.chip)
+    quantized = quantize(graph, settings.bits, settings.prune)
     plan = build(quantized)
     numbers = limits.check_numbers(plan)
+    fit(plan, chip, settings.chips)  # before the measurement, which takes longer
+    measured, counts = measure(graph, plan, settings)
+    mapping = facts(map_plan(plan, chip, counts, settings.chips))
+    (folder / "mapping.json").write_text(json.dumps({**mapping, "measured": measured}, indent=1) + "\n")
+    (folder / "mapping.txt").write_text(table(mapping))
     write(graph, folder / "model.nir")
-    write(quantized, folder / "model-int8.nir")
-    plan.save(folder / "plan.npz")
-    for package, files in RUNTIME.items():
-        target = folder / "lava_runtime" / Path(*package.split("."))
-        target.mkdir(parents=True, exist_ok=True)
-        for above in (target, *target.parents):
-            if above == folder / "lava_runtime":
-                break
-            (above / "__init__.py").touch()  # else an installed spikegpt would win
-        for name in files:
-            (target / name).write_text(resources.files(package).joinpath(name).read_text())
-    (folder / "run.py").write_text(resources.files("exporters.loihi").joinpath("run.py").read_text())
+    write(quantized, folder / INT8_GRAPH)
+    plan.save(folder / WEIGHTS)
+    write_runtime(folder / "lava_runtime")
+    (folder / "run.py").write_bytes((ROOT / "exporters" / "loihi" / "run.py").read_bytes())
+    nets = write_nets(plan, folder / "blocks")
+    text, tokens = _calibration_text(settings, plan.n_vocab)
+    cost = {"measured": measured, "calibrated_on": text, **calibrate(graph, quantized, plan, tokens)}
+    (folder / "quantisation.json").write_text(json.dumps(cost, indent=1) + "\n")
+    (folder / "README.md").write_text(readme(nets, cost))
     return {
         "numbers": numbers,
-        "footprint": [limits.footprint(plan, limits.load_chip(name)) for name in limits.CHIPS],
+        "bits": settings.bits,
+        "prune": settings.prune,
+        "mapping": {"summary": headline(mapping), **mapping["placement"]},
+        "measured": measured,
+        "spike_agreement": cost["spike_agreement"],
         "standard_processes": STANDARD,
         "custom_processes": CUSTOM,
+        "blocks": nets,
     }
+
+
+def _calibration_text(settings: Settings, n_vocab: int) -> tuple[str, np.ndarray]:
+    """What spikes and ranges are compared on: the text that quality is measured on, else bytes of the embedded one."""
+    if settings.text is not None:
+        tokens = settings.text.tokens[:CALIBRATED]
+        return f"the first {len(tokens):,} tokens of {settings.text.name}", tokens
+    corpus = load_corpus(None)
+    tokens = corpus.split("test")[:CALIBRATED].astype(np.int64) % n_vocab
+    return f"the first {len(tokens):,} bytes of {corpus.name}, test part, folded into {n_vocab} tokens", tokens

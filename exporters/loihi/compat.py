@@ -7,6 +7,8 @@ import sys
 from functools import partial
 from typing import Any
 
+INSTALL = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 && pip install scipy networkx asteval"
+
 
 def import_lava() -> None:
     """Make `import lava...` work; raises ImportError where lava-nc is not installed.

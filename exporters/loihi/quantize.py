@@ -9,34 +9,64 @@ from exporters.nir import DT, check
 from exporters.nir.wiring import Wiring
 from hw_sim.fixed_point import THRESHOLD_LIMIT
 
-WEIGHT_LIMIT = 127  # symmetric: -128 is not used
+BITS = 8  # of a weight by default: symmetric, -127 to 127
 
 
-def quantize(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """All passes in order: int8 matrices with explicit scales, then scales folded into thresholds."""
-    quantized = fold_scales_into_thresholds(round_matrices(graph))
+def quantize(graph: nir.NIRGraph, bits: int = BITS, prune: float = 0.0) -> nir.NIRGraph:
+    """All passes in order: small weights zeroed, int8 matrices with explicit scales, scales folded into thresholds.
+
+    `bits`, 2 to 8, and `prune`, a share, are those of the body; the head stays off the chip and keeps 8 bits.
+    """
+    quantized = fold_scales_into_thresholds(round_matrices(prune_matrices(graph, prune), bits))
     check(quantized, "int8 graph")
     return quantized
 
 
-def round_matrices(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """Round every matrix to symmetric int8 with one scale an output channel, followed by a Scale node that holds it.
+def body(graph: nir.NIRGraph) -> list[str]:
+    """The matrices but the embedding and those whose output goes nowhere but to the Output: the head."""
+    wiring, found = Wiring(graph), []
+    for name, node in graph.nodes.items():
+        ends = wiring.readers[name]
+        while len(ends) == 1 and isinstance(graph.nodes[ends[0]], nir.Scale):
+            ends = wiring.readers[ends[0]]
+        is_head = all(isinstance(graph.nodes[end], nir.Output) for end in ends)
+        if isinstance(node, nir.Linear) and not wiring.embeds(name) and not is_head:
+            found.append(name)
+    return found
 
-    Changes weights by at most half a step, max |w| / 254 of the channel. The embedding stays a float table: a
-    look-up has no synapses.
+
+def prune_matrices(graph: nir.NIRGraph, share: float) -> nir.NIRGraph:
+    """Set floor(share * size) weights of every matrix of the body to zero: those of smallest magnitude, of equal ones
+    the first. The graph itself for share 0."""
+    if not share:
+        return graph
+    nodes = dict(graph.nodes)
+    for name in body(graph):
+        weight = graph.nodes[name].weight.copy()
+        weight.flat[np.argsort(np.abs(weight), axis=None, kind="stable")[: int(share * weight.size)]] = 0
+        nodes[name] = nir.Linear(weight)
+    return nir.NIRGraph(nodes, list(graph.edges), metadata={**graph.metadata, "pruned": share})
+
+
+def round_matrices(graph: nir.NIRGraph, bits: int = BITS) -> nir.NIRGraph:
+    """Round every matrix to symmetric integers with one scale an output channel, followed by a Scale that holds it.
+
+    Integers of the body have `bits` bits, those of the head 8, all in int8: weights change by at most half a step,
+    max |w| / (2^bits - 2) of the channel. The embedding stays a float table: a look-up has no synapses.
     """
-    wiring, nodes, edges = Wiring(graph), dict(graph.nodes), list(graph.edges)
+    wiring, nodes, edges, on_chip = Wiring(graph), dict(graph.nodes), list(graph.edges), set(body(graph))
     for name, node in graph.nodes.items():
         fed_by_token = any(isinstance(graph.nodes[s], nir.Input) for s in wiring.sources[name])
         if not isinstance(node, nir.Linear) or fed_by_token:
             continue
+        limit = (1 << (bits if name in on_chip else BITS) - 1) - 1
         largest = np.abs(node.weight).max(axis=1)
-        scale = np.where(largest > 0, largest / WEIGHT_LIMIT, 1.0).astype(np.float32)
-        rounded = np.clip(np.rint(node.weight / scale[:, None]), -WEIGHT_LIMIT, WEIGHT_LIMIT).astype(np.int8)
+        scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
+        rounded = np.clip(np.rint(node.weight / scale[:, None]), -limit, limit).astype(np.int8)
         nodes[name] = nir.Linear(rounded)
         nodes[f"{name}_scale"] = nir.Scale(scale)
         edges = [(f"{name}_scale" if a == name else a, b) for a, b in edges] + [(name, f"{name}_scale")]
-    return nir.NIRGraph(nodes, edges, metadata={**graph.metadata, "precision": "int8"})
+    return nir.NIRGraph(nodes, edges, metadata={**graph.metadata, "precision": "int8", "body_bits": bits})
 
 
 def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:

@@ -2,37 +2,49 @@
 
 import argparse
 import sys
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+sys.dont_write_bytecode = True  # the folder stays what its manifest says
 sys.path.insert(0, str(HERE / "lava_runtime"))
+BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--text", required=True, help="the text to score; its bytes are the tokens")
-    tokens = np.frombuffer(parser.parse_args().text.encode(), np.uint8).astype(np.int64)
-    if len(tokens) < 2:
-        parser.error("--text needs at least 2 bytes")
-    from exporters.loihi import worker
-    from exporters.loihi.stages import cut
-    from hw_sim.fixed_point import ONE
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--text", help="the text to score; its bytes are the tokens")
+    what.add_argument("--tokens", type=Path, help="instead of a text, a .npy of tokens (T,)")
+    parser.add_argument("--out", type=Path, help="a new .npz for the logits (T, V) and the spikes (T, n) by population")
+    arguments = parser.parse_args()
+    from exporters.loihi import supervisor
     from hw_sim.plan import Plan
+    from spikegpt.errors import UserError
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "plan.npz").write_bytes((HERE / "plan.npz").read_bytes())
-        np.save(folder / "tokens.npy", tokens)
-        worker.main(folder)
-        last = len(cut(Plan.load(HERE / "plan.npz"))) - 1
-        logits = np.load(folder / f"stage{last}.npz")["logits"] / ONE
-    logits = logits - logits.max(axis=1, keepdims=True)
+    try:
+        tokens = np.frombuffer(arguments.text.encode(), np.uint8) if arguments.text else np.load(arguments.tokens)
+        plan = Plan.load(HERE / "weights.npz")
+        if tokens.ndim != 1 or len(tokens) < 2 or tokens.min() < 0 or tokens.max() >= plan.n_vocab:
+            parser.error(f"at least 2 tokens of 0 to {plan.n_vocab - 1} are needed")
+        run = supervisor.run(plan, tokens)
+        if arguments.out:
+            arrays: dict[str, Any] = {"logits": run.logits, **run.spikes}
+            np.savez_compressed(arguments.out, **arrays)
+    except (UserError, OSError, ValueError) as error:
+        print(f"run.py: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("run.py: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    logits = run.logits.astype(np.float64)
+    logits -= logits.max(axis=1, keepdims=True)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    bits = -log_p[np.arange(len(tokens) - 1), tokens[1:]].mean() / np.log(2)
-    print(f"{bits:.4f} bits per byte over {len(tokens) - 1} bytes")
+    bits = -log_p[np.arange(len(tokens) - 1), tokens[1:].astype(int)].mean() / np.log(2)
+    unit = "byte" if arguments.text else "token"
+    print(f"{bits:.4f} bits per {unit} over {len(tokens) - 1} {unit}s")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Runs Lava in a supervised child: a hard time limit, errors with a text, no orphans and no shared memory left."""
+"""Runs Lava in a supervised child: a hard time limit, errors with a text, no orphans and no shared memory left.
+
+Needs numpy and the files of `runtime.RUNTIME` alone: the exported folder runs under the same supervision.
+"""
 
 import os
 import signal
@@ -6,22 +9,25 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from exporters.loihi.runtime import ROOT, write_runtime
 from exporters.loihi.stages import cut
+from exporters.loihi.watch import ERROR
 from hw_sim import fixed_point as fp
 from hw_sim.plan import Op, Plan
 from spikegpt.errors import UserError
 
-INSTALL = "pip install --no-deps --ignore-requires-python lava-nc==0.10.0 && pip install scipy networkx asteval"
 START_S = 60.0  # importing, compiling and forking
 TOKEN_S = 2.0  # an upper bound for one time step of a large model
 GRACE_S = 5.0  # for multiprocessing's resource tracker to unlink shared memory
+POLL_S = 0.05
+SOCKET_ROOM = 70  # characters of a folder in which multiprocessing can still name a socket, of at most 107
 
 
 @dataclass(frozen=True)
@@ -33,45 +39,84 @@ class LavaRun:
     time_s: float
 
 
-def run(plan: Plan, tokens: np.ndarray, timeout_s: float | None = None) -> LavaRun:
-    """Execute an integer plan as Lava processes on this interpreter, one time step a token.
+def run(
+    plan: Plan,
+    tokens: np.ndarray,
+    timeout_s: float | None = None,
+    python: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> LavaRun:
+    """Execute an integer plan as Lava processes, one a stage, one time step a token.
 
-    Raises UserError when Lava is missing, fails or exceeds `timeout_s` (default: by the number of tokens).
+    `python` is the interpreter that has Lava (default: this one). `progress` is told the tokens done since its last
+    call. Raises UserError when Lava is missing, fails or exceeds `timeout_s` (default: by the number of tokens).
     """
     if not plan.integer:
         raise UserError("Lava runs the integer network: export with --target loihi, or pass a checkpoint")
-    if find_spec("lava") is None:
-        raise UserError(f"lava-nc is not installed: {INSTALL}")
-    limit = timeout_s or START_S + TOKEN_S * len(tokens)
+    tokens = np.asarray(tokens, np.int64)
+    limit, stages, done = timeout_s or START_S + TOKEN_S * len(tokens), cut(plan), 0
     with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
         folder = Path(name)
-        plan.save(folder / "plan.npz")
-        np.save(folder / "tokens.npy", np.asarray(tokens, np.int64))
+        write_runtime(folder / "runtime")
+        plan.save(folder / "weights.npz")
+        np.save(folder / "tokens.npy", tokens)
+        np.save(folder / "steps.npy", np.zeros(len(stages), np.int64))
+
+        def watch() -> str:
+            nonlocal done
+            steps = np.load(folder / "steps.npy")
+            progress(int(steps.min()) - done)
+            done, slowest = int(steps.min()), int(steps.argmin())  # the first: those behind it wait for its signals
+            if not steps.any():
+                return "no process had finished its first step"
+            return f"process {stages[slowest].label} was at step {done + 1} of {len(tokens)}"
+
         started = time.perf_counter()
-        supervise([sys.executable, "-m", "exporters.loihi.worker", name], folder, limit)
+        interpreter = sys.executable if python is None else python
+        if os.sep in interpreter:
+            interpreter = str(Path(interpreter).absolute())  # the child starts elsewhere
+        command = [interpreter, "-m", "exporters.loihi.worker", name]
+        supervise(command, folder, limit, folder / "runtime", watch)
+        progress(len(tokens) - done)
         return collect(plan, folder, time.perf_counter() - started)
 
 
-def supervise(command: list[str], folder: Path, limit_s: float) -> None:
-    """Run a command in a session of its own until it ends or `limit_s` passes; raises UserError unless it succeeded."""
-    root = str(Path(__file__).resolve().parents[2])
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH")) if p)}
+def supervise(
+    command: list[str], folder: Path, limit_s: float, root: Path = ROOT, watch: Callable[[], str] = lambda: ""
+) -> None:
+    """Run a command in a session of its own until it ends or `limit_s` passes; raises UserError unless it succeeded.
+
+    It imports from `root` first. `watch` is called again and again and says where the run stands.
+    """
+    # What the user put on the path is made for this interpreter, not for another.
+    inherited = os.environ.get("PYTHONPATH") if command[0] == sys.executable else None
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in (str(root), inherited) if p)}
+    if len(str(folder)) < SOCKET_ROOM:
+        env["TMPDIR"] = str(folder)  # multiprocessing's sockets vanish with the run
+    cwd, where = None if root == ROOT else root, ""
     with (folder / "log").open("wb") as log:
-        child = subprocess.Popen(
-            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=env
-        )
+        try:
+            child = subprocess.Popen(
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, env=env, cwd=cwd
+            )
+        except OSError as error:
+            raise UserError(f"{command[0]} cannot be started: {error.strerror}") from error
         deadline = time.monotonic() + limit_s
         try:
             # A dead process of the network leaves the child waiting: its error line tells before the limit does.
             while child.poll() is None and time.monotonic() < deadline and not _error(folder):
-                time.sleep(0.05)
+                time.sleep(POLL_S)
+                where = watch()
         finally:
             timed_out = child.poll() is None and not _error(folder)
             kill_session(child)
-    if error := _error(folder):
-        raise UserError(f"Lava: {error}")
+    if told := _error(folder):
+        raise UserError(f"Lava: {told}")
     if timed_out:
-        raise UserError(f"Lava did not finish within {limit_s:.0f} s and was stopped; last output: {_tail(folder)}")
+        where = f"{where}; " if where else ""
+        raise UserError(
+            f"Lava did not finish within {limit_s:.0f} s and was stopped; {where}last output: {_tail(folder)}"
+        )
     if child.returncode != 0 or not (folder / "done").exists():
         raise UserError(f"Lava ended with code {child.returncode}: {_tail(folder)}")
 
@@ -81,6 +126,7 @@ def kill_session(child: subprocess.Popen) -> None:
     for number, wait_s in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, GRACE_S)):
         with suppress(ProcessLookupError):
             os.killpg(child.pid, number)
+            os.killpg(child.pid, signal.SIGCONT)  # a stopped process would not hear it
         deadline = time.monotonic() + wait_s
         while time.monotonic() < deadline:
             child.poll()
@@ -108,8 +154,9 @@ def collect(plan: Plan, folder: Path, time_s: float) -> LavaRun:
 
 
 def _error(folder: Path) -> str:
-    lines = (folder / "log").read_text(errors="replace").splitlines()
-    return next((line.removeprefix("LAVA-ERROR ") for line in lines if line.startswith("LAVA-ERROR ")), "")
+    lines = (folder / "log").read_text(errors="replace").splitlines(keepends=True)
+    found = (line for line in lines if line.startswith(ERROR) and line.endswith("\n"))
+    return next((line.removeprefix(ERROR).strip() for line in found), "")
 
 
 def _tail(folder: Path) -> str:

@@ -38,11 +38,13 @@ class Placement:
 
 
 def read_placement(path: str | Path) -> Placement:
-    """Read the keys of Placement from a JSON file; others are ignored. Raises UserError naming the key at fault."""
+    """Read the keys of Placement from a JSON file, or from its "placement" if it has one, as mapping.json does; others
+    are ignored. Raises UserError naming the key at fault."""
     try:
         values = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a placement: {error}") from error
+    values = values.get("placement", values) if isinstance(values, dict) else values
     found: dict[str, Any] = {}
     for field in fields(Placement):
         value = values.get(field.name) if isinstance(values, dict) else None

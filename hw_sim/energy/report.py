@@ -123,7 +123,7 @@ def build(
             for b in BASELINES
         ]  # fmt: skip
     density_ = density_of(subject)
-    chips = max((f["chips_at_least"] for f in settings.footprints if f["chip"] == "Loihi 1"), default=1)
+    chips = max((f["chips"] or 1 for f in settings.footprints if f["chip"] == "Loihi 1"), default=1)
     report = {
         "schema": SCHEMA,
         "model": {

@@ -109,11 +109,11 @@ def profile_table(report: dict) -> Table:
 
 def footprint_table(report: dict) -> Table:
     rows = [
-        [f["chip"], number(f["cores_at_least"]), number(f["chips_at_least"]), number(f["spike_fed_synapses"]),
-         number(f["neurons"]), f["estimate"]]
+        [f["chip"], number(f["cores"]), number(f["chips"]), number(f["synapses"]), number(f["neurons"]),
+         number(f["messages_per_token"]), number(f["hops_per_token"]), f["note"]]
         for f in report["footprint"]
     ]  # fmt: skip
-    return ["chip", "cores, at least", "chips, at least", "synapses", "neurons", "estimate"], rows
+    return ["chip", "cores", "chips", "synapses", "neurons", "messages", "hops", "note"], rows
 
 
 def memory_table(report: dict) -> Table:

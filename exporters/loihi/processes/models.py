@@ -4,6 +4,9 @@ All stages of one token run within one time step: a stage waits for its signals,
 step every stage leaves its spikes (and the last one the logits) in a file of the run's folder.
 """
 
+from contextlib import suppress
+from pathlib import Path
+
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.model import PyLoihiProcessModel
@@ -13,19 +16,24 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from exporters.loihi.processes.process import FirstStage, LastStage, MiddleStage
+from exporters.loihi.watch import ERROR
 from hw_sim.interpreter import Interpreter
 
 SIGNAL_LIMIT = 1 << 31  # signals between processes are int32
 
 
 class StageModel(PyLoihiProcessModel):
-    """What all stages do; params: plan, rows, tokens (T,), receive, carry (indices of signals), results (a path)."""
+    """What all stages do; params: plan, rows, tokens (T,), receive, carry (of signals), number, label, folder."""
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
         self.interpreter = Interpreter(proc_params["plan"], proc_params["rows"])
+        with suppress(OSError):
+            Path("/proc/self/comm").write_text(proc_params["label"])  # what ps and top show
         self.raster: list[np.ndarray] = []
         self.logits: list[np.ndarray] = []
+        self.folder = Path(proc_params["folder"])
+        self.steps = np.load(self.folder / "steps.npy", mmap_mode="r+")  # steps done by stage, read by the supervisor
 
     def advance(self, received):
         """Run the rows for the token of this time step; returns the signals to hand on, int32.
@@ -35,7 +43,7 @@ class StageModel(PyLoihiProcessModel):
         try:
             return self.execute(received)
         except Exception as error:
-            print(f"LAVA-ERROR process {self.proc_params['label']}: {error}", flush=True)
+            print(f"{ERROR} process {self.proc_params['label']}: {error}", flush=True)
             raise
 
     def execute(self, received):
@@ -47,10 +55,12 @@ class StageModel(PyLoihiProcessModel):
         if output is not None:
             self.logits.append(output)
         if self.time_step == len(tokens):
-            np.savez(params["results"], spikes=np.array(self.raster), logits=np.array(self.logits))
+            file = self.folder / f"stage{params['number']}.npz"
+            np.savez(file, spikes=np.array(self.raster), logits=np.array(self.logits))
         carried = self.interpreter.signals[params["carry"]]
         if carried.size and np.abs(carried).max() >= SIGNAL_LIMIT:
             raise OverflowError(f"a signal of {np.abs(carried).max()} does not fit 32 bits")
+        self.steps[params["number"]] = self.time_step
         return carried.astype(np.int32)
 
 

@@ -1,0 +1,97 @@
+"""`spikegpt verify`: every execution of a Loihi export on a text, compared spike by spike."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.inputs import (
+    data_option,
+    lava_python_option,
+    load_graph,
+    load_text,
+    progress_bar,
+    split_option,
+    tokenizer_of,
+    tokenizer_option,
+)
+
+DISAGREEMENT = 1  # exit code
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@data_option
+@tokenizer_option
+@split_option
+@click.option("--tokens", type=click.IntRange(2), default=256, show_default=True)
+@lava_python_option
+@click.option("--json", "as_json", is_flag=True)
+def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
+           lava_python: str | None, as_json: bool) -> None:  # fmt: skip
+    """Run a Loihi export in every execution of its integer plan; all must agree bit for bit.
+
+    First every file must be what the manifest says. The last line is the verdict; exit code 1 on any disagreement.
+
+    Example: spikegpt verify out/loihi --tokens 256
+    """
+    from exporters.loihi import agreement
+    from exporters.manifest import changed_files, read_manifest
+
+    changed = changed_files(folder, read_manifest(folder, "loihi"))
+    facts: dict[str, Any] = {"folder": str(folder), "changed_files": changed}
+    if changed:
+        facts["verdict"] = f"DISAGREE: changed since the export: {', '.join(changed)}"
+        click.echo(json.dumps({**facts, "agree": False}) if as_json else facts["verdict"])
+        sys.exit(DISAGREEMENT)
+    plan = agreement.read_plan(folder)
+    cut = tokenizer_of(str(folder), load_graph(str(folder)), tokenizer)
+    corpus, part = load_text(data, split, tokens, cut)
+    started = time.perf_counter()
+    with progress_bar(agreement.REFERENCE, len(part), as_json) as advance:
+        expected = agreement.reference(plan, part, advance)
+    facts |= {"text": corpus.name, "text_sha256": corpus.sha256, "tokens": len(part)}
+    facts["spikes"], facts["time_s"] = sum(expected.spike_counts.values()), time.perf_counter() - started
+    rows = []
+    for execution in agreement.EXECUTIONS:
+        with progress_bar(execution.name, len(part[: execution.tokens]), as_json) as advance:
+            rows.append(agreement.agreement(execution, plan, part, expected, lava_python, advance))
+    facts["executions"] = [{**asdict(row), "agrees": row.agrees} for row in rows]
+    facts["verdict"], facts["agree"] = agreement.verdict(rows), all(row.agrees for row in rows)
+    if as_json:
+        click.echo(json.dumps(facts))
+    else:
+        _print(facts)
+    if not facts["agree"]:
+        sys.exit(DISAGREEMENT)
+
+
+def _print(facts: dict[str, Any]) -> None:
+    """The table, the populations that differ, and the verdict."""
+    title = f"{facts['tokens']} tokens of {facts['text']}, {facts['spikes']:,} spikes"
+    table = Table(title=title, title_justify="left")
+    table.add_column("execution", no_wrap=True)
+    for column in ("tokens", "spikes differ", "logits differ by", "time, s"):
+        table.add_column(column, justify="right")
+    table.add_row("event simulator", f"{facts['tokens']}", "reference", "reference", f"{facts['time_s']:.1f}")
+    for row in facts["executions"]:
+        if row["not_run"]:
+            table.add_row(row["execution"], "not run", "", "", "")
+            continue
+        differ = f"{row['spike_mismatches']:,}"
+        table.add_row(
+            row["execution"], f"{row['tokens']}", differ, f"{row['max_logit_difference']:g}", f"{row['time_s']:.1f}"
+        )
+    Console().print(table)
+    for row in facts["executions"]:
+        if row["not_run"]:
+            click.echo(f"{row['execution']}: not run: {row['not_run']}")
+        for name, count in (row["mismatches_by_population"] or {}).items():
+            click.echo(f"{row['execution']}: {count:,} spikes of {name} differ")
+    click.echo(facts["verdict"])

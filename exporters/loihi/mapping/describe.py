@@ -1,0 +1,177 @@
+"""A mapping as numbers for mapping.json and as a text for people."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from exporters.loihi.mapping.chip import load_chip
+from exporters.loihi.mapping.groups import groups_of
+from exporters.loihi.mapping.mapper import Mapping, map_plan
+from exporters.loihi.mapping.mesh import coordinates
+from hw_sim.plan import Plan
+from hw_sim.results import Counts
+from spikegpt.errors import UserError
+
+BUSIEST = 10  # links listed
+LABELS = {
+    "neurons": "neurons",
+    "synapse_bytes": "synapse memory, bytes",
+    "input_axons": "input axons",
+    "output_axons": "output axons",
+}
+ASSUMPTIONS = (
+    "an estimate from declared limits: no chip compiler has seen it",
+    "a matrix whose sum a LIF reads accumulates in that LIF; the sums of all others (key, value, receptance, output, "
+    "ffn value and receptance) are graded custom neurons, which take neuron slots too",
+    "element-wise work (LayerNorm, token shift, WKV, gates, residual) runs in these neurons' microcode or on the "
+    "chip's processors and takes no slots; the graded values it sends are not counted among messages and hops",
+    "synapses lie dense at their bits, or sparse with an index of the neuron on its core added, whichever is smaller; "
+    "axon tables lie elsewhere",
+    "one message a spike and destination core, also where that is the neuron's own core (0 hops)",
+    "tile = core // cores_per_tile at (x = tile // mesh_rows, y = tile % mesh_rows), XY routing; chips stand in a row "
+    "along x, and a step between two is a chip crossing, not a hop",
+)
+
+
+def facts(mapping: Mapping) -> dict[str, Any]:
+    """Everything of a mapping for JSON; `placement` has what the energy report reads."""
+    parts, chip, tokens = mapping.partition, mapping.chip, max(1, mapping.tokens)
+    on, x, y = coordinates(chip, mapping.places)
+    held: list[list[dict]] = [[] for _ in range(parts.cores)]
+    for block in parts.blocks:
+        held[block.core].append({"group": mapping.groups[block.group].name, "neurons": [block.low, block.high]})
+    busiest = sorted(mapping.links.items(), key=lambda item: (-item[1], item[0]))[:BUSIEST]
+    with_synapses = [b for b in parts.blocks if b.synapse_bytes]
+    return {
+        "chip": chip.name,
+        "source": chip.source,
+        "grade": chip.grade,
+        "assumptions": ASSUMPTIONS,
+        "limits_per_core": chip.limits,
+        "weight_bits": mapping.bits,
+        "cores": parts.cores,
+        "chips": mapping.chips,
+        "neurons": sum(g.neurons for g in mapping.groups),
+        "graded_neurons": sum(g.neurons for g in mapping.groups if g.population is None),
+        "synapses": sum(g.weights.size for g in mapping.groups),
+        "nonzero_synapses": sum(int(np.count_nonzero(g.weights)) for g in mapping.groups),
+        "blocks_dense": sum(not b.sparse for b in with_synapses),
+        "blocks_sparse": sum(b.sparse for b in with_synapses),
+        "off_chip": mapping.off_chip,
+        "utilisation": {
+            key: {
+                "limit": chip.limits[key],
+                "min": int(min(values, default=0)),
+                "mean": float(values.mean()) if len(values) else 0.0,
+                "max": int(max(values, default=0)),
+            }
+            for key, values in parts.usage.items()
+        },
+        "placement": {
+            "messages_per_token": mapping.messages / tokens,
+            "hops_ew_per_token": mapping.hops.ew / tokens,
+            "hops_ns_per_token": mapping.hops.ns / tokens,
+            "cores": parts.cores,
+            "chips": mapping.chips,
+        },
+        "traffic": {
+            "tokens": mapping.tokens,
+            "messages": mapping.messages,
+            "messages_within_a_core": int(np.trace(mapping.traffic)),
+            **asdict(mapping.hops),
+            "in_dataflow_order": asdict(mapping.hops_before),
+            "links_used": len(mapping.links),
+            "busiest_links": [
+                {"from": link[0], "to": link[1], "messages": messages, "per_token": messages / tokens}
+                for link, messages in busiest
+            ],
+        },
+        "core_rows": [
+            {
+                "core": i,
+                "chip": int(on[i]),
+                "place": int(mapping.places[i]) % chip.cores,
+                "x": int(x[i]) - int(on[i]) * chip.mesh_columns,
+                "y": int(y[i]),
+                **{key: int(values[i]) for key, values in parts.usage.items()},
+                "messages_out": int(mapping.traffic[i].sum()),
+                "messages_in": int(mapping.traffic[:, i].sum()),
+                "holds": held[i],
+            }
+            for i in range(parts.cores)
+        ],
+    }
+
+
+def table(described: dict[str, Any]) -> str:
+    """What `facts` gave, as text: totals, limits, busiest links, then a line a core."""
+    d, traffic = described, described["traffic"]
+    tokens = max(1, traffic["tokens"])
+    lines = [
+        f"{d['chip']}: {d['cores']} cores on {d['chips']} chip(s)",
+        f"limits: {d['source']}; {d['grade']}",
+        f"{d['synapses']:,} synapses ({d['nonzero_synapses']:,} not zero) at {d['weight_bits']} bits in "
+        f"{d['blocks_dense']} dense and {d['blocks_sparse']} sparse blocks; {d['neurons']:,} neurons, "
+        f"{d['graded_neurons']:,} of them graded custom ones",
+        f"off the chip: {', '.join(d['off_chip'])}",
+        "",
+        f"{'a core':24}{'limit':>10}{'min':>10}{'mean':>12}{'max':>10}",
+    ]
+    for key, row in d["utilisation"].items():
+        limit = "-" if row["limit"] is None else f"{row['limit']:,}"
+        lines.append(f"{LABELS[key]:24}{limit:>10}{row['min']:>10,}{row['mean']:>12,.1f}{row['max']:>10,}")
+    lines += ["", f"per token, over {traffic['tokens']:,} tokens:"]
+    own = traffic["messages_within_a_core"]
+    lines.append(f"{traffic['messages'] / tokens:,.1f} spike messages, {own / tokens:,.1f} of them within a core")
+    for label, hops in (("as placed", traffic), ("in dataflow order", traffic["in_dataflow_order"])):
+        lines.append(
+            f"hops {label}: {hops['ew'] / tokens:,.1f} E-W, {hops['ns'] / tokens:,.1f} N-S; "
+            f"{hops['inter_chip_messages'] / tokens:,.1f} messages to another chip"
+        )
+    lines += ["", "busiest links, tile to tile (x over all chips, y): messages a token"]
+    lines += [f"{tuple(k['from'])} -> {tuple(k['to'])}: {k['per_token']:,.1f}" for k in traffic["busiest_links"]]
+    columns = ("core", "chip", "x", "y", "neurons", "synapse_bytes", "input_axons", "output_axons", "messages_out",
+               "messages_in")  # fmt: skip
+    heads = ("core", "chip", "x", "y", "neurons", "bytes", "axons in", "axons out", "sent", "received")
+    lines += ["", "".join(f"{head:>10}" for head in heads) + "  holds"]
+    for row in d["core_rows"]:
+        held = ", ".join(f"{h['group']}[{h['neurons'][0]}:{h['neurons'][1]}]" for h in row["holds"])
+        lines.append("".join(f"{row[key]:>10,}" for key in columns) + f"  {held}")
+    return "\n".join([*lines, "", "assumptions:", *(f"- {a}" for a in d["assumptions"])]) + "\n"
+
+
+def headline(described: dict[str, Any]) -> str:
+    """One line for the terminal."""
+    d, placement = described, described["placement"]
+    return (
+        f"{d['chip']}: {d['cores']} cores on {d['chips']} chip(s) for {d['synapses']:,} synapses of "
+        f"{d['weight_bits']} bits and {d['neurons']:,} neurons; {placement['messages_per_token']:,.1f} messages and "
+        f"{placement['hops_ew_per_token'] + placement['hops_ns_per_token']:,.1f} hops a token"
+    )
+
+
+def footprint(plan: Plan, name: str, counts: Counts) -> dict[str, Any]:
+    """What an energy report says of a plan on a chip; where it does not fit, why."""
+    chip = load_chip(name)
+    groups = groups_of(plan)
+    found: dict[str, Any] = {
+        "chip": chip.name,
+        "source": chip.source,
+        "synapses": sum(g.weights.size for g in groups),
+        "neurons": sum(g.neurons for g in groups),
+        **dict.fromkeys(("cores", "chips", "messages_per_token", "hops_per_token")),
+    }
+    try:
+        mapping = map_plan(plan, chip, counts)
+    except UserError as error:
+        return {**found, "note": str(error)}
+    tokens = max(1, mapping.tokens)
+    return {
+        **found,
+        "cores": mapping.partition.cores,
+        "chips": mapping.chips,
+        "messages_per_token": mapping.messages / tokens,
+        "hops_per_token": (mapping.hops.ew + mapping.hops.ns) / tokens,
+        "note": f"placed by our mapper at {mapping.bits} bits, an estimate",
+    }

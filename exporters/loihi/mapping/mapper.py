@@ -1,0 +1,105 @@
+"""An integer plan on a chip: cores and chips it takes, what each core holds, and the spikes between them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from exporters.loihi.mapping.chip import Chip
+from exporters.loihi.mapping.groups import Group, groups_of, off_chip, weight_bits
+from exporters.loihi.mapping.improve import improve
+from exporters.loihi.mapping.mesh import Hops, hops_of, links_of
+from exporters.loihi.mapping.partition import Partition, partition
+from hw_sim.plan import Plan
+from hw_sim.results import Counts
+from spikegpt.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Mapping:
+    """`traffic` (cores, cores) int64 are spike messages over `tokens` tokens, one per spike and destination core;
+    `places` (cores,) are positions, chip by chip; `hops_before` those of cores in dataflow order."""
+
+    chip: Chip
+    chips: int
+    bits: int
+    groups: tuple[Group, ...]
+    off_chip: tuple[str, ...]
+    partition: Partition
+    places: np.ndarray
+    traffic: np.ndarray
+    tokens: int
+    hops: Hops
+    hops_before: Hops
+    links: dict
+
+    @property
+    def messages(self) -> int:
+        return int(self.traffic.sum())
+
+
+def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -> Mapping:
+    """Partition a plan and place its cores by the spikes that `counts` measured on a text.
+
+    Raises UserError, with what would fit, where a limit of the chip or the number of `chips` is exceeded.
+    """
+    groups, parts = fit(plan, chip, chips)
+    needed = -(-parts.cores // chip.cores)
+    traffic = traffic_of(groups, parts, counts)
+    places = improve(traffic, chip, needed)
+    return Mapping(
+        chip=chip,
+        chips=needed,
+        bits=weight_bits(plan),
+        groups=groups,
+        off_chip=off_chip(plan),
+        partition=parts,
+        places=places,
+        traffic=traffic,
+        tokens=max((p.tokens for p in counts.populations), default=0),
+        hops=hops_of(traffic, chip, places),
+        hops_before=hops_of(traffic, chip, np.arange(parts.cores)),
+        links=links_of(traffic, chip, places),
+    )
+
+
+def fit(plan: Plan, chip: Chip, chips: int | None) -> tuple[tuple[Group, ...], Partition]:
+    """The groups of a plan and their partition, which needs no counts; raises UserError as `map_plan` does."""
+    groups, bits = groups_of(plan), weight_bits(plan)
+    parts = partition(groups, chip, bits)
+    if chips is not None and parts.cores > chips * chip.cores:
+        raise UserError(too_many(groups, chip, bits, parts.cores, chips))
+    return groups, parts
+
+
+def traffic_of(groups: tuple[Group, ...], parts: Partition, counts: Counts) -> np.ndarray:
+    """Messages from core to core, (cores, cores) int64: one for every spike and every core where it has a synapse."""
+    fired = {p.name: p.fired for p in counts.populations}
+    traffic = np.zeros((parts.cores, parts.cores), np.int64)
+    for block in parts.blocks:
+        population = groups[block.group].population
+        if population is None:
+            continue
+        part = slice(block.low, block.high)
+        for core, mask in parts.feeds.get(block.group, {}).items():
+            traffic[block.core, core] += int(fired[population][part][mask[part]].sum())
+    return traffic
+
+
+def too_many(groups: tuple[Group, ...], chip: Chip, bits: int, cores: int, chips: int) -> str:
+    """The message for a plan that needs more chips than given: how many more cores, and what would fit."""
+    room, needed = chips * chip.cores, -(-cores // chip.cores)
+    fits = [f"--chips {needed}"]
+    fewer = next((b for b in range(bits - 1, 1, -1) if partition(groups, chip, b).cores <= room), None)
+    if fewer:
+        fits.append(f"--bits {fewer}")
+    synapses = sum(g.weights.size for g in groups)
+    neurons = sum(g.neurons for g in groups)
+    if neurons <= room * chip.neurons_per_core and synapses:
+        index = max(1, (min(chip.neurons_per_core, max(g.neurons for g in groups)) - 1).bit_length())
+        share = 1 - 8 * room * chip.synapse_bytes_per_core / (synapses * (bits + index))
+        if 0 < share < 0.995:
+            fits.append(f"about --prune {-(-share * 100 // 1) / 100:.2f}")
+    return (
+        f"{chip.name}: {cores} cores are needed, {cores - room} more than the {room} of {chips} chip(s); "
+        f"{' or '.join(fits)} would fit"
+    )

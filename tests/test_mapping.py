@@ -1,0 +1,405 @@
+"""The mapping: every neuron placed once within the limits, traffic as a brute-force walk counts it, clear refusals."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import nir
+import numpy as np
+import pytest
+import yaml
+
+import spikegpt
+from exporters import nir as exporter
+from exporters.loihi.mapping import CHIPS, Chip, load_chip, map_plan
+from exporters.loihi.mapping.describe import facts, footprint, table
+from exporters.loihi.mapping.groups import groups_of, weight_bits
+from exporters.loihi.mapping.improve import improve
+from exporters.loihi.mapping.mesh import hops_of, links_of, xy_route
+from exporters.loihi.mapping.partition import partition
+from exporters.loihi.quality import quality
+from exporters.loihi.quantize import body, prune_matrices, quantize
+from hw_sim import Simulator
+from hw_sim.energy.measure import bits_per_byte
+from hw_sim.energy.price import read_placement
+from hw_sim.nonzero import nonzero_operations
+from hw_sim.plan import Plan
+from hw_sim.planner import build
+from hw_sim.results import Counts, PopulationCount
+from spikegpt import Config, SpikeGPT, UserError
+from spikegpt.tokenizer import Bytes
+from tests.conftest import lively_model
+
+TINY = Chip(
+    name="Tiny",
+    source="this test",
+    grade="invented",
+    cores=4,
+    neurons_per_core=4,
+    synapse_bytes_per_core=8,
+    weight_bits=8,
+    input_axons_per_core=4,
+    output_axons_per_core=6,
+    message_bits=0,
+    cores_per_tile=1,
+    mesh_columns=2,
+    mesh_rows=2,
+)
+
+
+def chain(*weights: np.ndarray) -> Plan:
+    """Spikes through matrices (n_out, n_in) int8, with a LIF before each; the last one's sums are handed out."""
+
+    def neurons(n):
+        one = np.ones(n)
+        return nir.LIF(tau=exporter.DT * one, r=one, v_leak=0 * one, v_threshold=one, v_reset=0 * one)
+
+    n = weights[0].shape[1]
+    nodes = {"token": nir.Input({"input": np.array([2])}), "embedding": nir.Linear(np.ones((n, 2), np.float32))}
+    for i, weight in enumerate(weights):
+        nodes |= {f"lif{i}": neurons(weight.shape[1]), f"matrix{i}": nir.Linear(weight.astype(np.int8))}
+    nodes["out"] = nir.Output({"output": np.array([len(weights[-1])])})
+    return build(nir.NIRGraph(nodes, list(pairwise(nodes))))
+
+
+def counts_of(**fired: list[int]) -> Counts:
+    return Counts((), tuple(PopulationCount(k, np.array(v, np.int64), 0, 10) for k, v in fired.items()))
+
+
+def full(n_out: int, n_in: int) -> np.ndarray:
+    return np.full((n_out, n_in), 127)
+
+
+def test_a_small_network_is_placed_as_worked_out_by_hand():
+    """4 inputs, 4 hidden neurons of 4 bytes each, 2 sums of 4 bytes: 8 bytes a core take two and one."""
+    mapping = map_plan(chain(full(4, 4), full(2, 4)), TINY, counts_of(lif0=[1, 2, 3, 4], lif1=[5, 6, 7, 8]))
+    held = {(mapping.groups[b.group].name, b.low, b.high): b.core for b in mapping.partition.blocks}
+    assert held == {
+        ("lif0", 0, 2): 1, ("lif0", 2, 4): 0, ("lif1", 0, 2): 1, ("lif1", 2, 4): 0, ("matrix1", 0, 2): 2,
+    }  # fmt: skip
+    usage = {key: values.tolist() for key, values in mapping.partition.usage.items()}
+    assert usage == {
+        "neurons": [4, 4, 2], "synapse_bytes": [8, 8, 8], "input_axons": [4, 4, 4], "output_axons": [6, 6, 0],
+    }  # fmt: skip
+    assert mapping.traffic.tolist() == [[7, 7, 15], [3, 3, 11], [0, 0, 0]]
+    # Cores 0, 1, 2 at (0, 0), (0, 1), (1, 0): 15 + 11 go along x, 7 + 3 + 11 along y.
+    assert (mapping.hops_before.ew, mapping.hops_before.ns) == (26, 21)
+    # At best the pair that talks least, 10 messages, lies across: 15 + 11 + 2 * 10.
+    assert mapping.hops.ew + mapping.hops.ns == 46
+    assert mapping.chips == 1
+    assert mapping.tokens == 10
+
+
+def random_cases():
+    rng = np.random.default_rng(7)
+    for _ in range(12):
+        sizes = rng.integers(3, 40, int(rng.integers(2, 5)))
+        weights = [rng.integers(-7, 8, (b, a)) * (rng.random((b, a)) < rng.choice([0.05, 0.4, 1])) for a, b in
+                   pairwise(sizes)]  # fmt: skip
+        chip = replace(
+            TINY,
+            cores=16,
+            mesh_columns=4,
+            mesh_rows=2,
+            cores_per_tile=2,
+            neurons_per_core=int(rng.integers(5, 60)),
+            synapse_bytes_per_core=int(rng.integers(40, 300)),
+            input_axons_per_core=int(rng.integers(40, 60)),
+            output_axons_per_core=int(rng.integers(30, 90)),
+        )
+        yield chip, weights, [rng.integers(0, 9, w.shape[1]).tolist() for w in weights]
+
+
+@pytest.mark.parametrize("chip, weights, fired", list(random_cases()))
+def test_every_neuron_is_placed_once_within_the_limits_and_traffic_is_the_walk_of_every_spike(chip, weights, fired):
+    plan = chain(*weights)
+    mapping = map_plan(plan, chip, counts_of(**{f"lif{i}": f for i, f in enumerate(fired)}))
+    groups, parts, bits = mapping.groups, mapping.partition, weight_bits(plan)
+    core_of = [np.full(g.neurons, -1) for g in groups]
+    for b in parts.blocks:
+        assert (core_of[b.group][b.low : b.high] == -1).all()
+        core_of[b.group][b.low : b.high] = b.core
+    assert all((cores >= 0).all() for cores in core_of)
+    used = {key: np.zeros(parts.cores, int) for key in parts.usage}
+    ears, mouths, traffic = set(), set(), np.zeros_like(mapping.traffic)
+    for g, group in enumerate(groups):
+        np.add.at(used["neurons"], core_of[g], 1)
+        for i, j in np.argwhere(group.weights):
+            ears.add((core_of[g][j], group.source, i))
+            mouths.add((core_of[group.source][i], group.source, i, core_of[g][j]))
+    for core, *_ in ears:
+        used["input_axons"][core] += 1
+    for core, source, i, target in mouths:
+        used["output_axons"][core] += 1
+        traffic[core, target] += fired[source][i]
+    for b in parts.blocks:
+        block = groups[b.group].weights[:, b.low : b.high]
+        index = (b.high - b.low - 1).bit_length()
+        used["synapse_bytes"][b.core] += -(-min(block.size * bits, np.count_nonzero(block) * (bits + index)) // 8)
+    for key, limit in chip.limits.items():
+        assert used[key].tolist() == parts.usage[key].tolist()
+        assert used[key].max() <= limit
+    assert np.array_equal(traffic, mapping.traffic)
+    assert mapping.chips == -(-parts.cores // chip.cores)
+    assert len(set(mapping.places.tolist())) == parts.cores
+    assert mapping.places.max() < mapping.chips * chip.cores
+
+
+def test_hops_and_links_are_those_of_walking_each_message():
+    chip = replace(TINY, cores=12, cores_per_tile=2, mesh_columns=3, mesh_rows=2)
+    rng = np.random.default_rng(1)
+    traffic, places = rng.integers(0, 5, (20, 20)), rng.permutation(24)[:20]
+    ew = ns = crossings = elsewhere = 0
+    walked: dict = {}
+    for i, j in np.argwhere(traffic):
+        tiles = []
+        for place in (places[i], places[j]):
+            tile = place % 12 // 2
+            tiles.append((int(place // 12) * 3 + int(tile) // 2, int(tile) % 2))
+        route = xy_route(*tiles)
+        assert (route[0], route[-1]) == tuple(tiles)
+        n = traffic[i, j]
+        elsewhere += n * (places[i] // 12 != places[j] // 12)
+        for a, b in pairwise(route):
+            walked[a, b] = walked.get((a, b), 0) + n
+            border = {a[0], b[0]} == {2, 3}
+            crossings, ew, ns = crossings + n * border, ew + n * (a[1] == b[1] and not border), ns + n * (a[0] == b[0])
+    hops = hops_of(traffic, chip, places)
+    assert (hops.ew, hops.ns, hops.chip_crossings, hops.inter_chip_messages) == (ew, ns, crossings, elsewhere)
+    assert links_of(traffic, chip, places) == walked
+
+
+def test_two_tiles_of_loihi_1_are_as_far_apart_as_its_mesh_says():
+    """Core 4 is tile 1 at (0, 1), core 100 tile 25 at (6, 1); core 127 tile 31 at (7, 3)."""
+    traffic = np.zeros((128, 128), np.int64)
+    traffic[4, 100], traffic[0, 127] = 5, 1
+    hops = hops_of(traffic, load_chip("loihi1"), np.arange(128))
+    assert (hops.ew, hops.ns) == (5 * 6 + 7, 3)
+
+
+def test_better_places_are_a_permutation_that_costs_no_more():
+    chip = replace(load_chip("loihi1"), cores=32, mesh_columns=4, mesh_rows=2)
+    traffic = np.random.default_rng(2).integers(0, 100, (40, 40))
+    places = improve(traffic, chip, 2)
+    assert sorted(set(places.tolist())) == sorted(places.tolist())
+    before, after = (hops_of(traffic, chip, p) for p in (np.arange(40), places))
+    assert after.ew + after.ns + 17 * after.chip_crossings < before.ew + before.ns + 17 * before.chip_crossings
+
+
+@pytest.mark.parametrize(
+    "change, weights, message",
+    [
+        ({"message_bits": 16}, [full(2, 4)], "24 bits, 8 more than the 16 of a message"),
+        ({"weight_bits": 6}, [full(2, 4)], "weights of 8 bits, 2 more than a synapse holds; --bits 6 would fit"),
+        ({}, [full(1, 12)], "12 synapses of 12 bytes, 4 more than a core's 8; --bits 5 or about --prune 0.34 would"),
+        ({"input_axons_per_core": 3}, [full(2, 4)], "hears 4 neurons, 1 more than a core's 3 input axons"),
+        ({"output_axons_per_core": 3}, [full(8, 4)], "sends to 4 cores, 1 more than a core's 3 output axons"),
+    ],
+)
+def test_what_does_not_fit_is_named_with_its_excess_and_what_would(change, weights, message):
+    with pytest.raises(UserError, match="Tiny: ") as refusal:
+        map_plan(chain(*weights), replace(TINY, **change), counts_of(lif0=[1] * weights[0].shape[1]))
+    assert message in str(refusal.value)
+
+
+def test_pruning_or_fewer_bits_as_advised_do_fit():
+    chip = replace(TINY, input_axons_per_core=None)
+    pruned = full(1, 12)
+    pruned[0, : int(0.34 * 12)] = 0
+    for weights in (pruned, full(1, 12) // 9):  # 127 // 9 = 14: 5 bits
+        mapping = map_plan(chain(weights), chip, counts_of(lif0=[1] * 12))
+        assert mapping.partition.usage["synapse_bytes"].max() == 8
+
+
+def test_more_chips_than_given_are_refused_with_what_would_fit():
+    plan, counts = chain(full(40, 4)), counts_of(lif0=[1, 1, 1, 1])
+    chip = replace(TINY, output_axons_per_core=None, message_bits=24)
+    cores = map_plan(plan, chip, counts).partition.cores
+    assert map_plan(plan, chip, counts, chips=-(-cores // 4)).chips == -(-cores // 4)
+    with pytest.raises(
+        UserError, match=f"{cores} cores are needed, {cores - 12} more than the 12 of 3 chip"
+    ) as refusal:
+        map_plan(plan, chip, counts, chips=3)
+    bits = int(str(refusal.value).split("--bits ")[1].split()[0])
+    assert partition(groups_of(plan), chip, bits).cores <= 12
+    assert partition(groups_of(plan), chip, bits + 1).cores > 12
+
+
+def test_same_plan_gives_the_same_json_and_table(spiking_model, tokens):
+    plan = build(quantize(exporter.export(spiking_model)))
+    counts = Simulator(plan).run(tokens)
+    chip = replace(load_chip("loihi1"), synapse_bytes_per_core=400)
+    first, second = (facts(map_plan(plan, chip, counts)) for _ in range(2))
+    assert json.dumps(first) == json.dumps(second)
+    assert first["cores"] > 30
+    text = table(first)
+    assert text.count("\n") > first["cores"]
+    assert f"{first['cores']} cores on 1 chip(s)" in text
+
+
+@pytest.mark.parametrize("variant", ["spike-driven", "canonical", "continuous"])
+def test_what_no_spikes_feed_stays_off_the_chip(variant, tokens):
+    plan = build(quantize(exporter.export(lively_model(variant))))
+    described = facts(map_plan(plan, load_chip("loihi2"), Simulator(plan).run(tokens)))
+    driven = variant == "spike-driven"
+    assert {"embedding", "head"} <= set(described["off_chip"])
+    assert ("block0_att_key" in described["off_chip"]) != driven
+    assert described["synapses"] == (2 * 13 * 24 * 24 if driven else 0)
+    assert described["graded_neurons"] == (2 * 6 * 24 if driven else 0)
+    assert described["neurons"] == {"spike-driven": 2 * 16 * 24, "canonical": 2 * 2 * 24, "continuous": 0}[variant]
+    assert table(described)
+
+
+def test_a_footprint_says_why_a_plan_does_not_fit(spiking_model, tokens, tmp_path):
+    plan = build(quantize(exporter.export(spiking_model)))
+    result = Simulator(plan).run(tokens)
+    assert footprint(plan, "loihi1", result)["cores"] == 1
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(chip_values() | {"synapse_bytes_per_core": 20}))
+    found = footprint(plan, str(path), result)
+    assert found["cores"] is None
+    assert "more than a core's 20" in found["note"]
+
+
+def chip_values() -> dict:
+    return {**load_chip("loihi1").__dict__}
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"cores": 0}, "cores = 0 must be a whole number of at least 1"),
+        ({"cores": True}, "cores = True"),
+        ({"name": 3}, "name must be text"),
+        ({"cores": 129}, "129 cores do not fit the mesh, whose tiles hold 128"),
+        ({"neurons_per_core": None}, "neurons_per_core = None"),
+        ({"colour": "blue"}, "check colour"),
+    ],
+)
+def test_a_users_chip_is_checked_field_by_field(change, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(chip_values()))
+    assert load_chip(str(path)) == load_chip("loihi1")
+    path.write_text(yaml.safe_dump(chip_values() | change))
+    with pytest.raises(UserError, match=r"mine\.yaml") as refusal:
+        load_chip(str(path))
+    assert message in str(refusal.value)
+
+
+def test_unknown_chips_are_refused(tmp_path):
+    (tmp_path / "broken.yaml").write_text("a: [")
+    for name, message in (("abacus", "not one of loihi1, loihi2"), ("none.yaml", "cannot be read"),
+                          (str(tmp_path / "broken.yaml"), "not YAML")):  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            load_chip(name)
+    assert all(load_chip(name).cores for name in CHIPS)
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 8])
+def test_bits_bound_the_weights_of_the_body_and_leave_the_head(bits, spiking_model):
+    graph = exporter.export(spiking_model)
+    rounded = quantize(graph, bits)
+    for name in body(graph):
+        assert np.abs(rounded.nodes[name].weight).max() == (1 << bits - 1) - 1
+    assert np.abs(rounded.nodes["head"].weight).max() == 127
+    assert weight_bits(build(rounded)) == bits
+
+
+def test_pruning_zeroes_the_smallest_share_of_every_matrix_of_the_body(spiking_model):
+    graph = exporter.export(spiking_model)
+    pruned = prune_matrices(graph, 0.3)
+    assert len(body(graph)) == 14
+    for name in body(graph):
+        before, after = graph.nodes[name].weight, pruned.nodes[name].weight
+        assert (after == 0).sum() == int(0.3 * before.size)
+        assert np.abs(before[after == 0]).max() <= np.abs(before[after != 0]).min()
+        assert np.array_equal(before[after != 0], after[after != 0])
+    for name in ("embedding", "head"):
+        assert pruned.nodes[name] is graph.nodes[name]
+    assert prune_matrices(graph, 0.0) is graph
+
+
+@pytest.mark.parametrize("prune", [0.0, 0.5])
+def test_operations_on_weights_that_are_not_zero_are_those_of_a_recount_spike_by_spike(prune, spiking_model, tokens):
+    plan = build(quantize(exporter.export(spiking_model), 8, prune))
+    result = Simulator(plan).run(tokens, record=True)
+    found = nonzero_operations(plan, result)
+    groups = groups_of(plan)
+    total = 0
+    for group in groups:
+        if group.source >= 0:
+            for row in result.spikes[groups[group.source].population]:
+                total += sum(np.count_nonzero(group.weights[i]) for i in np.flatnonzero(row))
+    assert sum(found.values()) == total
+    assert total < result.synops * (1 - prune / 2)
+
+
+def test_quality_is_bits_per_byte_of_both_networks_whatever_the_chunks():
+    graph = exporter.export(SpikeGPT(Config(256, 1, 16)))
+    tokens = np.frombuffer(b"In the beginning God created the heaven. " * 60, np.uint8).astype(np.int64)
+    assert len(tokens) > 2048
+    plan, done = build(quantize(graph, 3)), []
+    found, counts = quality(graph, plan, tokens, Bytes(), done.append)
+    for source, value in ((graph, found.float_bits_per_byte), (quantize(graph, 3), found.exported_bits_per_byte)):
+        whole = Simulator.from_nir(source).run(tokens)
+        assert value == pytest.approx(bits_per_byte(whole.logits, tokens, Bytes()), rel=1e-9)
+    assert counts.spike_counts == whole.spike_counts
+    assert sum(done) == 2 * len(tokens)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    model = lively_model("spike-driven", 1, 16)
+    path = tmp_path / "tiny.pt"
+    lively = SpikeGPT(Config(256, 1, 16, lif_tau=1.0))
+    state = {k: v for k, v in model.state_dict().items() if v.shape == lively.state_dict()[k].shape}
+    lively.load_state_dict(state, strict=False)
+    spikegpt.save(lively, path)
+    return path
+
+
+def test_export_maps_measures_and_its_mapping_feeds_the_energy_report(run, checkpoint, tmp_path):
+    out = tmp_path / "l"
+    options = ("--chip", "loihi1", "--chips", 1, "--bits", 4, "--prune", 0.3, "--tokens", 500)
+    code, printed, _ = run("export", checkpoint, "--target", "loihi", "--out", out, *options)
+    assert code == 0
+    mapping, manifest = (json.loads((out / f"{name}.json").read_text()) for name in ("mapping", "manifest"))
+    assert (mapping["chip"], mapping["weight_bits"], mapping["cores"], mapping["chips"]) == ("Loihi 1", 4, 1, 1)
+    assert mapping["nonzero_synapses"] <= 0.7 * mapping["synapses"] + 7
+    assert mapping["measured"] == manifest["measured"]
+    assert mapping["measured"]["nonzero_synops"] < mapping["measured"]["synops"]
+    assert mapping["traffic"]["tokens"] == 500
+    assert mapping["traffic"]["messages"] > 0
+    assert (manifest["bits"], manifest["prune"]) == (4, 0.3)
+    assert f"{manifest['measured']['exported_bits_per_byte']:.4f} as exported" in printed
+    assert "on the first 500 tokens of King James Bible" in printed
+    assert "1 cores on 1 chip(s)" in (out / "mapping.txt").read_text()
+    assert read_placement(out / "mapping.json").messages_per_token == mapping["traffic"]["messages"] / 500
+    report = ("energy-report", checkpoint, "--tokens", 200, "--placement", out / "mapping.json", "--json")
+    row = next(r for r in json.loads(run(*report)[1])["rows"] if r["name"] == "spike-driven")
+    expected = mapping["placement"]["messages_per_token"] * 111e-12
+    assert row["energy_terms_j"]["loihi1-silicon"]["messages"] == pytest.approx(expected)
+
+
+def test_export_refuses_options_of_another_target_and_chips_that_do_not_suffice(run, checkpoint, tmp_path):
+    code, _, err = run("export", checkpoint, "--target", "nir", "--out", tmp_path / "n", "--bits", 4)
+    assert (code, (tmp_path / "n").exists()) == (2, False)
+    assert "--bits is for --target loihi" in err
+    path = tmp_path / "mine.yaml"
+    values = chip_values() | {"name": "Mine", "cores": 2, "synapse_bytes_per_core": 600}
+    path.write_text(yaml.safe_dump(values))
+    code, _, err = run("export", checkpoint, "--target", "loihi", "--out", tmp_path / "m", "--chip", path, "--chips", 1)
+    assert (code, (tmp_path / "m").exists()) == (2, False)
+    assert "Mine: 6 cores are needed, 4 more than the 2 of 1 chip(s); --chips 3 or --bits 2" in err
+
+
+def test_a_model_whose_tokenizer_nobody_names_is_exported_without_a_quality(run, tmp_path):
+    spikegpt.save(SpikeGPT(Config(40, 1, 16)), tmp_path / "small.pt")
+    code, out, err = run("export", tmp_path / "small.pt", "--target", "loihi", "--out", tmp_path / "l")
+    assert code == 0
+    assert "quality is not measured" in err
+    assert "cores on 1 chip(s)" in out
+    assert "increase" not in json.loads((tmp_path / "l" / "manifest.json").read_text())["measured"]
+    code, _, err = run("export", tmp_path / "small.pt", "--target", "loihi", "--out", tmp_path / "m", "--tokens", 50)
+    assert code == 2
+    assert "--tokenizer" in err

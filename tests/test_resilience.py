@@ -1,0 +1,149 @@
+"""Whatever ends a Lava run from outside: one line, an exit code, and nothing of the run stays behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from exporters import nir as exporter
+from exporters.loihi import supervisor
+from exporters.loihi.quantize import quantize
+from hw_sim.planner import build
+from spikegpt import Config, SpikeGPT, UserError
+from tests.conftest import VOCAB, lively_model
+
+lava = pytest.mark.lava
+START_LIMIT_S = 120  # on a machine that is busy with other things
+
+
+def family(folder: Path) -> list[int]:
+    """Processes whose TMPDIR is `folder` or lies in it."""
+    mark, found = f"\0TMPDIR={folder}".encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in b"\0" + (process / "environ").read_bytes():
+                found.append(int(process.name))
+        except OSError:
+            continue
+    return found
+
+
+def actor(folder: Path, label: str) -> int:
+    """The OS process of one of the run's Lava processes."""
+    (found,) = [p for p in family(folder) if Path(f"/proc/{p}/comm").read_text().strip() == label]
+    return found
+
+
+def shared_memory(pids: list[int]) -> set[Path]:
+    """Files of /dev/shm that these processes have mapped."""
+    maps = "\n".join(Path(f"/proc/{p}/maps").read_text() for p in pids)
+    return {Path(name) for name in re.findall(r"/dev/shm/psm_\S+", maps)}
+
+
+def steps_done(folder: Path) -> int:
+    files = list(folder.glob("spikegpt-lava-*/steps.npy"))
+    try:
+        return int(np.load(files[0]).min()) if files else 0
+    except (OSError, ValueError):
+        return 0
+
+
+def disturbed(folder: Path, disturb) -> tuple[int, str, str]:
+    """`spikegpt simulate --backend lava` on a long text; `disturb(the command's process)` once Lava works.
+
+    Returns exit code, output and errors; asserts that no process, shared memory or temporary file is left.
+    """
+    exporter.write(quantize(exporter.export(SpikeGPT(Config(256, 2, 16)))), folder / "tiny.nir")
+    tmp = folder / "tmp"
+    tmp.mkdir()
+    command = [sys.executable, "-c", "from cli.main import main; main()"]
+    command += ["simulate", str(folder / "tiny.nir"), "--backend", "lava", "--tokens", "20000"]
+    env = {**os.environ, "TMPDIR": str(tmp)}
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        deadline = time.monotonic() + START_LIMIT_S
+        while not steps_done(tmp) and time.monotonic() < deadline and run.poll() is None:
+            time.sleep(0.05)
+        assert steps_done(tmp), run.communicate()[1] if run.poll() is not None else "Lava did not start"
+        mapped = shared_memory(family(tmp))
+        assert mapped
+        disturb(run, tmp)
+        out, err = run.communicate(timeout=START_LIMIT_S)
+    finally:
+        run.kill()
+        run.communicate()
+    deadline = time.monotonic() + 10  # after SIGKILL of the command, its child notices by itself
+    while family(tmp) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert family(tmp) == []
+    assert not [name for name in mapped if name.exists()]
+    return run.returncode, out, err
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder with a short name: multiprocessing's sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="t-") as name:
+        yield Path(name)
+
+
+@lava
+def test_a_killed_lava_process_ends_the_command_with_its_name(folder):
+    code, out, err = disturbed(folder, lambda run, tmp: os.kill(actor(tmp, "block0"), signal.SIGKILL))
+    assert (code, out) == (2, "")
+    assert re.fullmatch(r"spikegpt: Lava: process block0 was killed by signal 9 \(SIGKILL\)\n", err)
+    assert list((folder / "tmp").iterdir()) == []
+
+
+@lava
+def test_ctrl_c_ends_the_command_with_130_and_leaves_nothing(folder):
+    code, out, err = disturbed(folder, lambda run, tmp: run.send_signal(signal.SIGINT))
+    assert (code, out, err) == (130, "", "spikegpt: interrupted\n")
+    assert list((folder / "tmp").iterdir()) == []
+
+
+@lava
+def test_lava_ends_by_itself_when_the_command_is_killed(folder):
+    code, _, _ = disturbed(folder, lambda run, tmp: run.kill())
+    assert code == -signal.SIGKILL
+
+
+@lava
+@pytest.mark.slow
+def test_a_time_out_names_the_process_that_the_others_wait_for(tokens, folder, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    plan = build(quantize(exporter.export(lively_model("spike-driven", n_embd=16))))
+    mapped: set[Path] = set()
+
+    def stop_block1(done: int) -> None:
+        if done and not mapped:
+            mapped.update(shared_memory(family(folder)))
+            os.kill(actor(folder, "block1"), signal.SIGSTOP)
+
+    long = np.random.default_rng(0).integers(0, VOCAB, 100_000)
+    limit = 4 + 2 * supervisor.run(plan, tokens[:2]).time_s  # as fast as this machine starts Lava now
+    with pytest.raises(UserError, match=r"within \d+ s and was stopped; process block1 was at step \d+ of 100000"):
+        supervisor.run(plan, long, timeout_s=limit, progress=stop_block1)
+    assert family(folder) == []
+    assert mapped
+    assert not [name for name in mapped if name.exists()]
+    assert list(folder.iterdir()) == []
+
+
+def test_an_interpreter_that_is_none_or_has_no_lava_is_named_in_one_line(tokens, tmp_path):
+    plan = build(quantize(exporter.export(lively_model("spike-driven", n_embd=16))))
+    with pytest.raises(UserError, match="no-such-python cannot be started: No such file"):
+        supervisor.run(plan, tokens, python=str(tmp_path / "no-such-python"))
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')  # no site-packages: neither numpy nor Lava
+    bare.chmod(0o755)
+    with pytest.raises(UserError, match="No module named 'numpy'"):
+        supervisor.run(plan, tokens, python=str(bare))
