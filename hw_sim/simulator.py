@@ -1,7 +1,7 @@
 """The event-driven simulator: runs a lowered network from its `.nir` graph and counts what it does."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nir
@@ -61,6 +61,8 @@ class Simulator:
         if tokens.min() < 0 or tokens.max() >= plan.n_vocab:
             bad = tokens[(tokens < 0) | (tokens >= plan.n_vocab)][0]
             raise UserError(f"token {bad} is out of range: the vocabulary holds 0 to {plan.n_vocab - 1}")
+        if not plan.integer:
+            self._check_state()
         (output,) = plan.rows(Op.OUTPUT)
         logits = np.empty((tokens.size, plan.field("n_out")[output]), np.float32)
         raster = np.zeros((tokens.size if record else 0, plan.n_events), np.uint8)
@@ -88,20 +90,33 @@ class Simulator:
         trains = {plan.names[i]: raster[:, e[i] : e[i] + n_out[i]] for i in plan.rows(Op.LIF)} if record else {}
         return Result(counts.matrices, counts.populations, logits, trains)
 
+    def _check_state(self) -> None:
+        """Raises UserError naming the node whose state somebody set to what is not finite."""
+        for i, low, high in self._states():
+            if not np.isfinite(self.state[low:high]).all():
+                raise UserError(f"node {self.plan.names[i]!r}: its state is not finite before token {self.position}")
+
+    def _states(self) -> Iterator[tuple[int, int, int]]:
+        """Rows that keep a state, with where it lies."""
+        s, n_out = self.plan.field("s"), self.plan.field("n_out")
+        for i, op in enumerate(self.plan.field("op")):
+            if vectors := STATE_READ.get(Op(op), 0):
+                yield i, int(s[i]), int(s[i] + vectors * n_out[i])
+
     def _blame(self, tokens: np.ndarray) -> None:
         """Repeat tokens whose numbers were not finite, row by row; raises UserError naming the first node."""
         plan = self.plan
         signals, fired, raster = np.zeros(plan.n_signals, np.float32), np.zeros(plan.n_events, np.uint16), NO_RASTER
         events, lengths = np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64)
-        y, n_out, s = (plan.field(name) for name in ("y", "n_out", "s"))
-        held = np.array([STATE_READ.get(Op(op), 0) for op in plan.field("op")]) * n_out
+        y, n_out = plan.field("y"), plan.field("n_out")
+        held = {i: slice(low, high) for i, low, high in self._states()}
         for t in range(tokens.size):
             for i, name in enumerate(plan.names):
                 logits = np.zeros((1, n_out[i]), np.float32)
                 counters = run_rows(
                     plan, [i], self.state, signals, events, lengths, tokens[t : t + 1], logits, fired, raster
                 )
-                made, kept = signals[y[i] : y[i] + n_out[i]], self.state[s[i] : s[i] + held[i]]
+                made, kept = signals[y[i] : y[i] + n_out[i]], self.state[held.get(i, slice(0))]
                 if counters[0, 1] or not all(np.isfinite(values).all() for values in (made, kept, logits)):
                     raise UserError(
                         f"node {name!r} gave a number that is not finite at token {self.position + t}: its weights, "
