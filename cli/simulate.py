@@ -77,7 +77,6 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
 
     Example: spikegpt simulate models/kjv-spike-driven.pt --tokens 1000 --verify models/kjv-spike-driven.pt
     """
-    from exporters.loihi.quantize import quantize
     from hw_sim import Simulator
     from hw_sim.streams import cut, score, score_of
 
@@ -88,6 +87,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     corpus, part = load_text(data, split, tokens or (None if spread else ONE_STREAM), units)
     simulator = Simulator.from_nir(graph)
     if (int8 or backend == "lava") and not simulator.plan.integer:
+        from exporters.loihi.quantize import quantize
+
         simulator = Simulator.from_nir(quantize(graph))
     del graph
     simulator.run(part[:1])  # loads the compiled loop, so that the time below is the run's

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hw_sim.finished import Finished
 
 LOGITS = 1 << 22  # kept at a time, or those of CHUNK tokens
-ROWS = 16  # of logits turned into float64 at a time
+ROWS = 4  # of logits turned into float64 at a time
 
 
 @dataclass(frozen=True)
