@@ -21,7 +21,7 @@ ANSWER_S = 10  # for a scheduler
 def client(scheduler: str | None, workers: int) -> Iterator[Any]:
     """A Dask client: of the scheduler at this address, or of a local cluster that ends with the block.
 
-    Raises UserError when Dask is missing or the scheduler does not answer.
+    Raises UserError when Dask is missing, or the scheduler does not answer or has no workers.
     """
     try:
         from dask.distributed import Client, LocalCluster
@@ -40,6 +40,10 @@ def client(scheduler: str | None, workers: int) -> Iterator[Any]:
     except (OSError, TimeoutError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {scheduler} ({error})") from error
     with remote:
+        try:
+            remote.wait_for_workers(1, timeout=ANSWER_S)
+        except TimeoutError as error:
+            raise UserError(f"the Dask scheduler at {scheduler} has no workers") from error
         yield remote
 
 
@@ -62,7 +66,7 @@ def score_on(
     for _ in range(ROUNDS):
         missing = [k for k in range(len(streams)) if k not in done]
         if not missing:
-            return combine([done[k] for k in range(len(streams))])
+            break
         shared = client.scatter(plan, broadcast=True, hash=False)
         waiting = {client.submit(_work, shared, streams[k], pure=False): k for k in missing}
         for future in as_completed(list(waiting)):
@@ -74,7 +78,9 @@ def score_on(
             if finished:
                 finished.add(k, done[k])
             progress(len(streams[k]))
-    raise UserError(f"workers were lost {ROUNDS} times; {len(done)} of {len(streams)} streams are done")
+    if len(done) < len(streams):
+        raise UserError(f"workers were lost again and again; {len(done)} of {len(streams)} streams are done")
+    return combine([done[k] for k in range(len(streams))])
 
 
 def _work(plan: Plan, tokens: np.ndarray) -> Score:

@@ -115,6 +115,8 @@ def test_dask_workers_give_the_same_even_if_one_is_killed_and_a_finished_run_is_
         next(iter(times)).unlink()
         assert same(score_on(dask, plan, streams, Finished(tmp_path, plan, streams)), expected)
         assert sum(path.stat().st_mtime_ns == time for path, time in times.items()) == 11
+        with client(dask.scheduler.address, 1) as other:
+            assert same(score_on(other, plan, streams[:2]), score_streams(plan, streams[:2], 1))
         with pytest.raises(UserError, match="out of range"):
             score_on(dask, plan, [np.array([VOCAB])])
 
