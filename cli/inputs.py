@@ -106,14 +106,17 @@ def tokenizer_if_known(path: str, graph: "nir.NIRGraph", named: str | None) -> T
 def load_text(
     data: str | None, split: str | None, tokens: int | None, tokenizer: Tokenizer | None = None
 ) -> tuple[Corpus, np.ndarray]:
-    """A part of a text, named after both, and its first `tokens` tokens as its tokenizer cuts (default: bytes)."""
+    """A part of a text, named after both, and its first `tokens` tokens as its tokenizer cuts (default: bytes).
+
+    Tokens have the corpus's unsigned type and may be mapped from a file: a long text is not copied.
+    """
     corpus = load_corpus(data, tokenizer)
     split = split or ("test" if data is None else "all")
     part = corpus.tokens if split == "all" else corpus.split(split)
     if len(part) < 2:
         raise UserError(f"{corpus.name}: {len(part)} tokens are too few, at least 2 are needed")
     name = corpus.name if split == "all" else f"{corpus.name}, {split} part"
-    return replace(corpus, name=name), np.asarray(part[:tokens]).astype(np.int64)
+    return replace(corpus, name=name), part[:tokens]
 
 
 def variant_of(graph: "nir.NIRGraph") -> str:

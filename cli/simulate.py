@@ -1,11 +1,16 @@
 """`spikegpt simulate`: a lowered model on a text, event by event, or on Lava."""
 
 import json
+import os
 import sys
 import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 
 from cli.inputs import (
     data_option,
@@ -17,7 +22,18 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
+from cli.simulation import facts_of, summary
 from spikegpt.errors import UserError
+
+if TYPE_CHECKING:
+    from hw_sim.plan import Plan
+    from hw_sim.streams import Score
+    from hw_sim.traces import Trace
+
+ONE_STREAM = 1000  # tokens, unless the text is cut into streams
+STREAMS = 64  # for Dask workers, unless named
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
@@ -25,13 +41,37 @@ from spikegpt.errors import UserError
 @data_option
 @tokenizer_option
 @split_option
-@click.option("--tokens", type=click.IntRange(2), default=1000, show_default=True)
+@click.option(
+    "--tokens",
+    type=click.IntRange(2),
+    help=f"First tokens of the text [default: {ONE_STREAM}; all with --streams, --workers or --scheduler].",
+)
+@click.option(
+    "--streams",
+    type=click.IntRange(1),
+    help=f"Cut the text into so many independent ones, run over cores [default with workers: {STREAMS}].",
+)
+@click.option("--workers", type=click.IntRange(1), help="Run the streams on a Dask cluster of so many processes here.")
+@click.option("--scheduler", type=str, help="Run the streams on the Dask workers of the scheduler at this address.")
+@click.option("--resume", type=FOLDER, help="Keep finished streams in this folder; those that it holds are not run.")
+@click.option("--trace", type=FILE, help="File (.npz) for spikes and synaptic operations token by token.")
+@click.option(
+    "--membrane",
+    "membranes",
+    multiple=True,
+    metavar="POPULATION:INDEX",
+    help="Put the membrane of this neuron into --trace; repeatable.",
+)
+@click.option("--load-state", type=FILE, help="Go on from a state that --save-state left.")
+@click.option("--save-state", type=FILE, help="File (.npz) for the state after the last token.")
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
 @lava_python_option
 @click.option("--int8", is_flag=True, help="Quantise first (always so with the lava backend).")
 @click.option("--verify", type=str, help="Compare with this checkpoint in PyTorch, or on lava with the event backend.")
 @click.option("--json", "as_json", is_flag=True)
-def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int, backend: str,
+def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
+             streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
+             membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, backend: str,
              lava_python: str | None, int8: bool, verify: str | None, as_json: bool) -> None:  # fmt: skip
     """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
@@ -39,40 +79,44 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
 
     Example: spikegpt simulate models/kjv-spike-driven.pt --tokens 1000 --verify models/kjv-spike-driven.pt
     """
-    from exporters.loihi.quantize import quantize
     from hw_sim import Simulator
-    from hw_sim.energy.measure import bits_per_byte
+    from hw_sim.streams import cut, score, score_of
 
     if lava_python is not None and backend != "lava":
         raise UserError("--lava-python goes with --backend lava")
+    spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
+    refuse_mixtures(spread, whole, workers, scheduler, resume, trace, membranes, load_state or save_state)
     graph = load_graph(model)
-    cut = tokenizer_of(model, graph, tokenizer)
-    corpus, part = load_text(data, split, tokens, cut)
+    units = tokenizer_of(model, graph, tokenizer)
+    corpus, part = load_text(data, split, tokens or (None if spread else ONE_STREAM), units)
     simulator = Simulator.from_nir(graph)
     if (int8 or backend == "lava") and not simulator.plan.integer:
+        from exporters.loihi.quantize import quantize
+
         simulator = Simulator.from_nir(quantize(graph))
+    del graph
     simulator.run(part[:1])  # loads the compiled loop, so that the time below is the run's
     simulator.reset()
+    if load_state:
+        simulator.load_state(load_state)
+    pieces = cut(part, streams or STREAMS) if spread else [part]
     started = time.perf_counter()
     with progress_bar("simulating", len(part), as_json) as advance:
-        result = simulator.run(part, record=bool(verify) or backend == "lava", progress=advance)
+        if spread:
+            found = score_pieces(simulator.plan, pieces, workers, scheduler, resume, advance)
+        elif whole:
+            result = simulator.run(part, record=True, progress=advance)
+            found = score_of(result, part)
+        else:
+            with tracing(simulator.plan, trace, membranes) as to:
+                found = score(simulator, part, advance, to)
     elapsed = time.perf_counter() - started
-    n = len(part)
-    facts: dict[str, Any] = {
+    if save_state:
+        simulator.save_state(save_state)
+    facts = {
         "text": corpus.name,
         "text_sha256": corpus.sha256,
-        "tokens": n,
-        "precision": "int8" if simulator.plan.integer else "float32",
-        "bits_per_byte": bits_per_byte(result.logits, part, cut),
-        "tokens_per_s": n / elapsed,
-        "synops": result.synops,
-        "macs": result.macs,
-        "dense": result.dense,
-        "matrices": {
-            m.name: {"input": "spikes" if m.spike_fed else "real", "density": m.density, "operations": m.effective}
-            for m in result.matrices
-        },
-        "spikes": result.spike_counts,
+        **facts_of(simulator.plan, found, pieces, units, elapsed),
     }
     if backend == "lava":
         from exporters.loihi import supervisor
@@ -92,27 +136,42 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         sys.exit(1)
 
 
-def summary(facts: dict[str, Any]) -> str:
-    """The facts of a simulation as text: one line a matrix, totals below."""
-    n = facts["tokens"]
-    lines = [f"{'matrix':26} input   density  operations/token"]
-    lines += [
-        f"{name:26} {m['input']:6} {m['density']:8.4f} {m['operations'] / n:17,.0f}"
-        for name, m in facts["matrices"].items()
-    ]
-    lines.append(
-        f"{facts['precision']}: {facts['bits_per_byte']:.4f} bits per byte over {n - 1:,} tokens of {facts['text']}; "
-        f"{facts['tokens_per_s']:,.0f} tokens/s"
-    )
-    lines.append(
-        f"per token: {facts['synops'] / n:,.0f} binary SynOps + {facts['macs'] / n:,.0f} MACs of "
-        f"{facts['dense'] / n:,.0f} dense operations; {sum(facts['spikes'].values()) / n:,.0f} spikes"
-    )
-    for key, other in (("lava", "Lava"), ("verify", "PyTorch")):
-        if key in facts:
-            v = facts[key]
-            lines.append(
-                f"against {other}: {v['spike_mismatches']} of {v['spike_positions']:,} spikes differ "
-                f"({v['spike_agreement']:.6%} agree), largest logit difference {v['max_logit_difference']:.3g}"
-            )
-    return "\n".join(lines)
+def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: str | None, resume: Path | None,
+                    trace: Path | None, membranes: tuple[str, ...], state: Path | None) -> None:  # fmt: skip
+    """Raises UserError for options that mean nothing together."""
+    if workers and scheduler:
+        raise UserError("--workers starts a Dask cluster, --scheduler uses one: name one of the two")
+    if spread and (whole or trace or state):
+        raise UserError("--verify, --backend lava, --trace and states follow one stream, not --streams over cores")
+    if whole and (trace or state):
+        raise UserError(
+            "--verify and --backend lava compare whole runs from the empty state, without --trace or states"
+        )
+    if membranes and not trace:
+        raise UserError("--membrane needs a --trace FILE.npz to put it into")
+    if resume and not spread:
+        raise UserError("--resume keeps finished streams: cut the text with --streams, --workers or --scheduler")
+
+
+def score_pieces(plan: "Plan", pieces: list[np.ndarray], workers: int | None, scheduler: str | None,
+                 resume: Path | None, advance: Callable[[int], None]) -> "Score":  # fmt: skip
+    """Run independent streams on Dask workers, or on the cores of this process."""
+    from hw_sim.finished import Finished
+    from hw_sim.streams import score_streams
+
+    finished = Finished(resume, plan, pieces) if resume else None
+    if not (workers or scheduler):
+        return score_streams(plan, pieces, len(os.sched_getaffinity(0)), finished, advance)
+    from hw_sim import cluster
+
+    with cluster.client(scheduler, workers or 1) as client:
+        return cluster.score_on(client, plan, pieces, finished, advance)
+
+
+def tracing(plan: "Plan", path: Path | None, membranes: tuple[str, ...]) -> AbstractContextManager["Trace | None"]:
+    """The trace to write, or none."""
+    if path is None:
+        return nullcontext()
+    from hw_sim.traces import Trace
+
+    return Trace(plan, path, membranes)

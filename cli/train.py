@@ -2,18 +2,22 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from cli.inputs import (
     data_option,
     known_tokenizer,
+    load_graph,
     load_text,
     named_tokenizer,
     progress_bar,
     split_option,
+    tokenizer_of,
     tokenizer_option,
 )
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
@@ -144,7 +148,7 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 
 
 @click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("model", type=str)
 @tokenizer_option
 @click.option("--prompt", default="In the beginning", show_default=True)
 @click.option("--tokens", type=click.IntRange(1), default=200, show_default=True)
@@ -154,24 +158,41 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--stop", help="End after this text.")
-def generate(checkpoint: Path, tokenizer: str | None, prompt: str, tokens: int, temperature: float, top_p: float,
+def generate(model: str, tokenizer: str | None, prompt: str, tokens: int, temperature: float, top_p: float,
              seed: int, stop: str | None) -> None:  # fmt: skip
-    """Continue a prompt, token by token, with the recurrent form.
+    """Continue a prompt token by token: a checkpoint in PyTorch, a .nir file in the event simulator.
 
     Example: spikegpt generate models/kjv-spike-driven.pt --prompt "And God said"
     """
-    import spikegpt
-    from spikegpt.generate import generate as continue_prompt
-
-    model = spikegpt.load(checkpoint, tokenizer=tokenizer)
-    known = known_tokenizer(model.tokenizer, checkpoint)
+    pieces = simulated if model.endswith(".nir") else recurrent
     stdout, seen = sys.stdout.buffer, prompt.encode()
     stdout.write(seen)
     stdout.flush()
-    for piece in continue_prompt(model, known, seen, tokens, temperature, top_p, seed):
+    for piece in pieces(model, tokenizer, seen, tokens, temperature, top_p, seed):
         stdout.write(piece)
         stdout.flush()
         seen += piece
         if stop and stop.encode() in seen[-len(piece) - len(stop.encode()) :]:
             break
     stdout.write(b"\n")
+
+
+def recurrent(path: str, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
+    """The continuation that a checkpoint gives."""
+    import spikegpt
+    from spikegpt.generate import generate
+
+    model = spikegpt.load(path, tokenizer=tokenizer)
+    return generate(model, known_tokenizer(model.tokenizer, path), *arguments)
+
+
+def simulated(path: str, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
+    """The continuation that a lowered model gives, event by event."""
+    from hw_sim import Simulator
+    from spikegpt.sampling import continue_text
+
+    graph = load_graph(path)
+    simulator = Simulator.from_nir(graph)
+    return continue_text(
+        lambda tokens: simulator.run(tokens).logits[-1], tokenizer_of(path, graph, tokenizer), *arguments
+    )

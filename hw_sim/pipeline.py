@@ -12,7 +12,7 @@ from hw_sim.kernels.handover import BOX, STRIDE
 from hw_sim.plan import FIELDS, Op, Plan
 from hw_sim.reuse import READS_X, READS_Z, WRITES_Y
 
-X, Y, Z, N_IN, N_OUT, E = (FIELDS.index(name) for name in ("x", "y", "z", "n_in", "n_out", "e"))
+X, Y, Z, N_IN, N_OUT, S, E = (FIELDS.index(name) for name in ("x", "y", "z", "n_in", "n_out", "s", "e"))
 ACTIVE = 0.12  # share of the inputs of a spike-fed matrix assumed active before it is measured
 ELEMENT = 12  # synapses whose time an element-wise operation takes
 GATHER = 10_000  # synapses whose time it takes to begin a sum of rows
@@ -28,7 +28,7 @@ class Stage:
 
 
 def divide(plan: Plan, size: int, active: np.ndarray | None = None) -> tuple[Stage, ...]:
-    """Cut the table into `size` stages of about equal work, or fewer: where few signals and no event list cross.
+    """Cut the table into `size` stages of about equal work, or fewer: where few signals, no event list or loop cross.
 
     `active` (rows,) are inputs active a token, as measured.
     """
@@ -47,8 +47,9 @@ def divide(plan: Plan, size: int, active: np.ndarray | None = None) -> tuple[Sta
 
 def _needs(plan: Plan) -> Iterator[tuple[int, np.ndarray, bool]]:
     """From the last row to the first: the row, which signals (n_signals,) bool are read from there on before they are
-    written, and whether so is a list of events."""
-    need, lists = np.zeros(plan.n_signals, bool), set()
+    written, and whether so is a list of events, or a Delay is written there that was read before: its next token's
+    value must not be fetched by a stage that runs ahead."""
+    need, lists, delays = np.zeros(plan.n_signals, bool), set(), set()
     for i in range(len(plan.table) - 1, -1, -1):
         row = plan.table[i]
         if row[0] in WRITES_Y:
@@ -61,7 +62,11 @@ def _needs(plan: Plan) -> Iterator[tuple[int, np.ndarray, bool]]:
             lists.add(int(row[E]))
         elif row[0] == Op.LIF:
             lists.discard(int(row[E]))
-        yield i, need, bool(lists)
+        elif row[0] == Op.DELAY_WRITE:
+            delays.add(int(row[S]))
+        elif row[0] == Op.DELAY_READ:
+            delays.discard(int(row[S]))
+        yield i, need, bool(lists or delays)
 
 
 def _work(row: np.ndarray, active: float | None) -> float:

@@ -3,6 +3,7 @@
 It is what the simulator's compiled loop, the numpy interpreter and the Lava processes execute. Needs numpy alone.
 """
 
+import hashlib
 import zipfile
 from dataclasses import dataclass, fields
 from enum import IntEnum
@@ -62,6 +63,15 @@ class Plan:
     def field(self, name: str) -> np.ndarray:
         """One column of the table, (rows,)."""
         return self.table[:, FIELDS.index(name)]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over everything the plan holds; a state belongs to one plan."""
+        found = hashlib.sha256()
+        for array in (self.table, self.weights, self.constants, self.state):
+            found.update(np.ascontiguousarray(array).data)
+        found.update("\n".join(self.names).encode())
+        return found.hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the plan as an uncompressed `.npz` without pickles."""

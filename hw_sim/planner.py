@@ -4,18 +4,52 @@ Every signal of an integer plan is an integer with a known number of fraction bi
 operation, fewer only between a matrix and the Scale or LIF that reads it.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil, log2
 
 import nir
 import numpy as np
 
 from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from exporters.nir.files import forget
 from exporters.nir.lower import DT
 from exporters.nir.wiring import Wiring
 from hw_sim import fixed_point as fp
 from hw_sim.plan import FIELDS, Op, Plan
 from hw_sim.reuse import WRITES_Y, reuse_signals
 from spikegpt.errors import UserError
+
+SLAB = 1 << 18  # values converted at a time, to bound memory
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Part of a buffer: a node's array and what its values become. It is copied once, from where the graph holds it."""
+
+    name: str
+    values: np.ndarray
+    convert: Callable[[np.ndarray], np.ndarray]
+
+
+def _filled(pieces: list[_Piece], number: type) -> np.ndarray:
+    """The pieces one after the other, as a flat array of this type. Raises UserError on integers beyond 32 bits."""
+    filled: np.ndarray = np.empty(sum(piece.values.size for piece in pieces), number)
+    at = 0
+    for piece in pieces:
+        values = np.atleast_1d(piece.values)
+        place = filled[at : at + values.size].reshape(values.shape)
+        if not values.flags.c_contiguous:  # in the order in which they lie in the file
+            values, place = values.T, place.T
+        rows = max(1, SLAB // max(1, values[0].size))
+        for low in range(0, len(values), rows):
+            slab = piece.convert(values[low : low + rows])
+            if number == np.int32 and (largest := np.abs(slab).max()) > np.iinfo(np.int32).max:
+                raise UserError(f"node {piece.name!r}: parameter {largest:.0f} exceeds 32 bits; scale it down")
+            place[low : low + rows] = slab
+            forget(values)
+        at += place.size
+    return filled
 
 
 class _Builder:
@@ -29,9 +63,9 @@ class _Builder:
         self.integer = kinds == {"i"}
         self.names: list[str] = []
         self.table: list[list[int]] = []
-        self.weights: list[np.ndarray] = []
-        self.constants: list[np.ndarray] = []
-        self.state: list[np.ndarray] = []
+        self.weights: list[_Piece] = []
+        self.constants: list[_Piece] = []
+        self.state: list[_Piece] = []
         self.sizes = {"w": 0, "c": 0, "s": 0, "x": 0, "e": 0}
         self.starts: list[int] = []  # of every vector of signals
         self.output: dict[str, int] = {}  # node -> where its output lies in the signals
@@ -45,13 +79,12 @@ class _Builder:
         self.names.append(name)
         self.table.append([int(op), *(int(fields.get(f, 0)) for f in FIELDS[1:])])
 
-    def put(self, name: str, buffer: str, *arrays: np.ndarray) -> int:
-        """Append arrays to a buffer; returns the offset of the first. Raises UserError on integers beyond 32 bits."""
+    def put(self, name: str, buffer: str, *arrays: np.ndarray, convert: Callable = np.asarray) -> int:
+        """Append arrays to a buffer, to be converted when it is filled; returns the offset of the first."""
         at = self.sizes[buffer]
         for array in arrays:
-            if self.integer and buffer == "c" and np.abs(array).max() > np.iinfo(np.int32).max:
-                raise UserError(f"node {name!r}: parameter {np.abs(array).max():.0f} exceeds 32 bits; scale it down")
-            getattr(self, {"w": "weights", "c": "constants", "s": "state"}[buffer]).append(np.ravel(array))
+            pieces = {"w": self.weights, "c": self.constants, "s": self.state}[buffer]
+            pieces.append(_Piece(name, np.asarray(array), convert))
             self.sizes[buffer] += array.size
         return at
 
@@ -163,7 +196,7 @@ class _Builder:
         n_out, n_in = node.weight.shape
         if self.is_embed(name):
             table = node.weight.T
-            c = self.put(name, "c", fp.to_fixed(table) if self.integer else table)
+            c = self.put(name, "c", table, convert=fp.to_fixed if self.integer else np.asarray)
             y = self.place_output(name, n_out, self.signal_bits)
             self.emit(name, Op.EMBED, y=y, n_in=n_in, n_out=n_out, c=c)
             return
@@ -309,16 +342,15 @@ def build(graph: nir.NIRGraph) -> Plan:
     table, n_signals = reuse_signals(
         np.array([builder.table[i] for i in order], np.int64), np.array([*builder.starts, builder.sizes["x"]])
     )
-    number = np.int64 if builder.integer else np.float32
-    flat = np.concatenate
+    integer = builder.integer
     return Plan(
         names=tuple(builder.names[i] for i in order),
         table=table,
-        weights=flat(builder.weights).astype(np.int8 if builder.integer else np.float32),
-        constants=flat([np.zeros(0), *builder.constants]).astype(np.int32 if builder.integer else np.float32),
-        state=flat([np.zeros(0), *builder.state]).astype(number),
+        weights=_filled(builder.weights, np.int8 if integer else np.float32),
+        constants=_filled(builder.constants, np.int32 if integer else np.float32),
+        state=_filled(builder.state, np.int64 if integer else np.float32),
         n_signals=n_signals,
         n_events=builder.sizes["e"],
         n_vocab=int(np.prod(np.asarray(graph.nodes[inputs[0]].output_type["output"]))),
-        integer=builder.integer,
+        integer=integer,
     )

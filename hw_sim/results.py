@@ -12,8 +12,9 @@ from hw_sim.plan import Op, Plan
 class MatrixCount:
     """Work of one matrix over a run, exact integers.
 
-    `active_inputs` are spikes where the structure makes every input a spike (`spike_fed`), else non-zero reals;
-    operations done are active_inputs * fan_out: accumulates in the first case, multiply-accumulates in the second.
+    `active_inputs` are spikes where the structure makes every input a spike (`spike_fed`), integer events where an
+    integer plan skips the zeros of its input (`graded`), else non-zero reals; operations done are active_inputs *
+    fan_out: accumulates in the first case, multiply-accumulates in the others.
     """
 
     name: str
@@ -22,6 +23,7 @@ class MatrixCount:
     spike_fed: bool
     active_inputs: int
     tokens: int
+    graded: bool = False
 
     @property
     def dense(self) -> int:
@@ -94,8 +96,13 @@ class Counts:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates done: non-zero real inputs * fan-out."""
-        return sum(m.effective for m in self.matrices if not m.spike_fed)
+        """Multiply-accumulates done on real inputs: non-zero ones * fan-out."""
+        return sum(m.effective for m in self.matrices if not m.spike_fed and not m.graded)
+
+    @property
+    def graded(self) -> int:
+        """Synaptic operations on integer events: multiply-accumulates too, but driven by events as `synops` are."""
+        return sum(m.effective for m in self.matrices if m.graded)
 
     @property
     def dense(self) -> int:
@@ -114,11 +121,13 @@ class Result(Counts):
 def count(plan: Plan, tokens: int, counters: np.ndarray, fired: np.ndarray) -> Counts:
     """Name the counters of a run: (rows, 2) int64 by row of the table, (n_events,) int64 by neuron."""
     n_in, n_out, e = (plan.field(name) for name in ("n_in", "n_out", "e"))
+    op = plan.field("op")
     matrices = tuple(
-        MatrixCount(name, int(n_in[i]), int(n_out[i]), bool(plan.table[i, 0] == Op.EVENTS), int(counters[i, 0]), tokens)
+        MatrixCount(name, int(n_in[i]), int(n_out[i]), bool(op[i] == Op.EVENTS), int(counters[i, 0]), tokens,
+                    graded=plan.integer and bool(op[i] == Op.SPARSE))
         for i, name in enumerate(plan.names)
-        if plan.table[i, 0] in (Op.EVENTS, Op.DENSE, Op.SPARSE)
-    )
+        if op[i] in (Op.EVENTS, Op.DENSE, Op.SPARSE)
+    )  # fmt: skip
     populations = tuple(
         PopulationCount(plan.names[i], fired[e[i] : e[i] + n_out[i]].copy(), int(counters[i, 0]), tokens)
         for i in plan.rows(Op.LIF)

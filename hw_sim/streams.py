@@ -2,17 +2,23 @@
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hw_sim.plan import Op, Plan
-from hw_sim.results import Counts, merge
+from hw_sim.results import Counts, Result, merge
 from hw_sim.simulator import CHUNK, Simulator
 from hw_sim.traces import Trace
 
-LOGITS = 1 << 24  # kept at a time
+if TYPE_CHECKING:
+    from hw_sim.finished import Finished
+
+LOGITS = 1 << 22  # kept at a time, or those of CHUNK tokens
+ROWS = 4  # of logits turned into float64 at a time
 
 
 @dataclass(frozen=True)
@@ -24,11 +30,21 @@ class Score:
     counts: Counts
 
 
-def next_token_nats(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """-ln p of targets (T,) under logits (T, V), float64."""
-    z = logits.astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    return np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
+def next_token_nats(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The sum of -ln p of targets (T,) under logits (T, V)."""
+    sums = []
+    for low in range(0, len(targets), ROWS):
+        z = logits[low : low + ROWS].astype(np.float64)
+        z -= z.max(axis=1, keepdims=True)
+        chosen = z[np.arange(len(z)), targets[low : low + ROWS]]
+        sums += (np.log(np.exp(z, out=z).sum(axis=1)) - chosen).tolist()
+    return math.fsum(sums)
+
+
+def score_of(result: Result, tokens: np.ndarray) -> Score:
+    """The score of a run over tokens (T,) whose logits were kept."""
+    counts = Counts(result.matrices, result.populations)
+    return Score(next_token_nats(result.logits[:-1], tokens[1:]), len(tokens) - 1, counts)
 
 
 def score(
@@ -46,12 +62,12 @@ def score(
         part = tokens[low : low + piece]
         result = simulator.run(part, record=trace is not None, progress=progress)
         targets = tokens[low + 1 : low + 1 + len(part)]
-        sums.append(float(next_token_nats(result.logits[: len(targets)], targets).sum()))
+        sums.append(next_token_nats(result.logits[: len(targets)], targets))
         counts = Counts(result.matrices, result.populations)
         total = counts if total is None else merge([total, counts])
         if trace:
             trace.add(result, simulator.state)
-    assert total is not None  # an empty text was refused by the first run
+    assert total is not None, "a text has at least one token"
     return Score(math.fsum(sums), len(tokens) - 1, total)
 
 
@@ -66,12 +82,37 @@ def combine(scores: Sequence[Score]) -> Score:
 
 
 def score_streams(
-    plan: Plan, streams: Sequence[np.ndarray], cores: int, progress: Callable[[int], None] = lambda done: None
+    plan: Plan,
+    streams: Sequence[np.ndarray],
+    cores: int,
+    finished: "Finished | None" = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
-    """Independent texts, each on a core of its own."""
+    """Independent texts, each from the empty state on a core of its own.
+
+    What `finished` holds already is not run again. Raises UserError as `Simulator.run` does.
+    """
+    done = dict(finished.scores) if finished else {}
+    progress(sum(len(streams[k]) for k in done))
+    free: SimpleQueue[Simulator] = SimpleQueue()
+    for _ in range(cores):
+        free.put(Simulator(plan, threads=1))
 
     def one(tokens: np.ndarray) -> Score:
-        return score(Simulator(plan, threads=1), tokens, progress)
+        simulator = free.get()
+        try:
+            simulator.reset()
+            return score(simulator, tokens, progress)
+        finally:
+            free.put(simulator)
 
     with ThreadPoolExecutor(cores) as pool:
-        return combine(list(pool.map(one, streams)))
+        waiting = {pool.submit(one, tokens): k for k, tokens in enumerate(streams) if k not in done}
+        try:
+            for future in as_completed(waiting):
+                done[waiting[future]] = future.result()
+                if finished:
+                    finished.add(waiting[future], future.result())
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return combine([done[k] for k in range(len(streams))])

@@ -20,18 +20,19 @@ from spikegpt.files import write_atomically
 class Trace:
     """Writes an `.npz` as a context manager; memory does not grow with the text.
 
-    It holds `token` and `neuron` (one entry a spike: when and which, counted over all populations), `populations`
-    (names) and `starts` (first neuron of each), `synops` (T,) binary synaptic operations of every token, and, for the
-    neurons named in `membranes` ("POPULATION:INDEX"), `membranes` (T, k) after every token and `membrane_of` (names).
-    Raises UserError for a neuron that is not there.
+    It holds `token` and `neuron` (one entry a spike, in order of time: when and which, counted over all populations),
+    `populations` (names) and `starts` (first neuron of each), `synops` (T,) binary synaptic operations of every token,
+    and, for the neurons named in `membranes` ("POPULATION:INDEX"), `membranes` (T, k) after every token, as the plan
+    holds them, and `membrane_of` (names). Raises UserError for a neuron that is not there.
     """
 
     def __init__(self, plan: Plan, path: Path, membranes: Sequence[str] = ()):
         self.plan, self.path, self.membrane_of = plan, path, tuple(membranes)
         lifs = plan.rows(Op.LIF)
         self.names = [plan.names[i] for i in lifs]
-        self.starts = plan.field("e")[lifs]
         sizes = plan.field("n_out")[lifs]
+        self.starts = np.cumsum(sizes) - sizes
+        assert np.array_equal(self.starts, plan.field("e")[lifs]), "populations lie in the order of their rows"
         state = dict(zip(self.names, zip(plan.field("s")[lifs], sizes, strict=True), strict=True))
         self.places = np.array([_place(name, state) for name in membranes], np.int64)
         self.fan_out = np.zeros(plan.n_events, np.int64)
@@ -55,17 +56,13 @@ class Trace:
 
     def add(self, result: Result, state: np.ndarray) -> None:
         """Append a run of `piece` tokens or fewer, after which the state is `state`."""
-        n_tokens = len(result.logits)
-        synops = np.zeros(n_tokens, np.int64)
-        for name, start in zip(self.names, self.starts, strict=True):
-            train = result.spikes[name]
-            when, which = np.nonzero(train)
-            self._write("token", when + self.tokens)
-            self._write("neuron", which + start)
-            synops += train @ self.fan_out[start : start + train.shape[1]]
-        self._write("synops", synops)
+        raster = np.concatenate([result.spikes[name] for name in self.names], axis=1)
+        when, which = np.nonzero(raster)
+        self._write("token", when + self.tokens)
+        self._write("neuron", which)
+        self._write("synops", raster @ self.fan_out)
         self._write("membranes", state[self.places])
-        self.tokens += n_tokens
+        self.tokens += len(raster)
 
     def _write(self, name: str, values: np.ndarray) -> None:
         file, kind = self.files[name]

@@ -35,7 +35,7 @@ def _exp32(x):
     p = HALF + f * (C3 + f * (C4 + f * (C5 + f * C6)))
     p = ONE + f * (ONE + f * p)
     scale = _float_from_bits(np.int32((np.int32(n) + np.int32(127)) << np.int32(23)))
-    return p * scale if x > SMALLEST else ZERO
+    return ZERO if x <= SMALLEST else p * scale  # NaN stays NaN
 
 
 def exp_nonpositive(x):

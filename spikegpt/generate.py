@@ -1,20 +1,17 @@
 """Sampling from the recurrent form: constant memory and work per token."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 
-from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT
+from spikegpt.sampling import continue_text
 from spikegpt.tokenizer import Tokenizer
 from spikegpt.transformer import Transformer
 
-CONTEXT = 8  # tokens decoded together
-INCOMPLETE = "\N{REPLACEMENT CHARACTER}".encode()
 
-
-@torch.no_grad()
 def generate(
     model: SpikeGPT | Transformer,
     tokenizer: Tokenizer,
@@ -24,37 +21,16 @@ def generate(
     top_p: float = 0.95,
     seed: int = 0,
 ) -> Iterator[bytes]:
-    """Yield the text of `count` tokens after `prompt`, one by one.
+    """The text of `count` tokens after `prompt`, as `sampling.continue_text` gives it."""
+    state: Any = None
 
-    Each is sampled from the smallest set of probability `top_p` (Holtzman et al. 2019).
-    Temperature 0 always takes the likeliest token. Raises UserError on an empty prompt.
-    """
-    tokens = tokenizer.encode(prompt).tolist()
-    if not tokens:
-        raise UserError("the prompt is empty; at least one token is needed")
-    rng = np.random.default_rng(seed)
-    logits, state = model.run(torch.tensor([tokens]))  # the parallel form reads the prompt
-    last = logits[0, -1]
-    shown, pending = tokens[-CONTEXT:], []  # a token may read differently behind others, or be part of a character
-    for _ in range(count):
-        token = sample(last.double().numpy()[: tokenizer.vocab_size], temperature, top_p, rng)
-        pending.append(token)
-        text = tokenizer.decode(np.array(shown + pending))
-        if text.endswith(INCOMPLETE) and len(pending) < CONTEXT:
-            yield b""
-        else:
-            yield text[len(tokenizer.decode(np.array(shown))) :]
-            shown, pending = (shown + pending)[-CONTEXT:], []
-        logits, state = model.step(torch.tensor([token]), state)
-        last = logits[0]
+    @torch.no_grad()
+    def feed(tokens: np.ndarray) -> np.ndarray:
+        nonlocal state
+        if state is None:
+            logits, state = model.run(torch.from_numpy(tokens)[None])  # the parallel form reads the prompt
+            return logits[0, -1].numpy()
+        logits, state = model.step(torch.from_numpy(tokens), state)
+        return logits[0].numpy()
 
-
-def sample(logits: np.ndarray, temperature: float, top_p: float, rng: np.random.Generator) -> int:
-    """Draw one token from logits (V,)."""
-    if temperature == 0:
-        return int(logits.argmax())
-    p = np.exp((logits - logits.max()) / temperature)
-    p /= p.sum()
-    order = np.argsort(-p, kind="stable")
-    keep = order[: int(np.searchsorted(np.cumsum(p[order]), top_p)) + 1]
-    return int(rng.choice(keep, p=p[keep] / p[keep].sum()))
+    return continue_text(feed, tokenizer, prompt, count, temperature, top_p, seed)

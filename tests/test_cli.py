@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 
 import spikegpt
 from exporters import nir as exporter
@@ -89,6 +90,18 @@ def test_eval_and_generate(run, checkpoint, text):
     first = run("generate", checkpoint, "--prompt", "God", "--tokens", 5, "--seed", 1)
     assert first == run("generate", checkpoint, "--prompt", "God", "--tokens", 5, "--seed", 1)
     assert first[1].startswith("God")
+
+
+@pytest.mark.parametrize("temperature", [0, 0.7])
+def test_a_nir_file_continues_a_prompt_as_its_checkpoint_does(run, tmp_path, temperature):
+    torch.manual_seed(0)
+    checkpoint = tmp_path / "seeded.pt"
+    spikegpt.save(SpikeGPT(Config(256, 1, 16)), checkpoint)
+    exporter.write(exporter.export(spikegpt.load(checkpoint)), tmp_path / "tiny.nir")
+    arguments = ["--tokens", 30, "--prompt", "God", "--temperature", temperature, "--seed", 3]
+    expected = run("generate", checkpoint, *arguments)
+    assert run("generate", tmp_path / "tiny.nir", *arguments) == expected
+    assert len(expected[1].encode(errors="replace")) > 3 + 1
 
 
 def test_generation_stops_at_the_given_text(run, request):

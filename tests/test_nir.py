@@ -1,5 +1,6 @@
 """The NIR graph: it holds the whole model, survives the file, and files that it cannot use are refused."""
 
+import mmap
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import torch
 
 from exporters import nir as exporter
 from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from exporters.nir.files import forget
 from exporters.nir.wiring import Wiring
 from spikegpt import UserError
 from spikegpt.kernels.reference import wkv_loop
@@ -64,12 +66,33 @@ def test_no_torch_is_imported_downstream_of_the_file(spiking_model, tmp_path):
     path = tmp_path / "m.nir"
     exporter.write(exporter.export(spiking_model), path)
     code = (
-        "import sys, numpy as np, hw_sim, hw_sim.verify, hw_sim.energy.report, hw_sim.energy.html\n"
-        "import exporters.targets, exporters.loihi.supervisor\n"
+        "import sys, pkgutil, importlib, numpy as np, hw_sim\n"
+        "names = [m.name for m in pkgutil.walk_packages(hw_sim.__path__, 'hw_sim.')]\n"
+        "for name in [*names, 'exporters.targets', 'exporters.loihi.supervisor']: importlib.import_module(name)\n"
+        "assert {'hw_sim.cluster', 'hw_sim.kernels.whole', 'hw_sim.energy.html'} <= set(names)\n"
         f"hw_sim.Simulator.from_nir({str(path)!r}).run(np.arange(5))\n"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_large_arrays_stay_in_the_file_until_they_are_used_and_are_given_back(tmp_path):
+    """A matrix of 1.4 MB is mapped, read-only, and reads the same after its memory was given back."""
+    weight = np.random.default_rng(0).normal(size=(600, 600)).astype(np.float32)
+    table, ends = np.ones((600, 3), np.float32), (np.array([3]), np.array([600]))
+    nodes = {"token": nir.Input({"input": ends[0]}), "embedding": nir.Linear(table), "body": nir.Linear(weight),
+             "out": nir.Output({"output": ends[1]})}  # fmt: skip
+    edges = [("token", "embedding"), ("embedding", "body"), ("body", "out")]
+    exporter.write(nir.NIRGraph(nodes, edges), tmp_path / "m.nir")
+    read = exporter.read(tmp_path / "m.nir").nodes
+    assert isinstance(read["body"].weight.base, mmap.mmap)
+    assert not read["body"].weight.flags.writeable
+    assert read["embedding"].weight.base is None
+    for _ in range(2):
+        assert np.array_equal(read["body"].weight, weight)
+        forget(read["body"].weight)
+    forget(read["embedding"].weight)  # nothing to give back
+    assert np.array_equal(read["embedding"].weight, table)
 
 
 def test_extension_steps_are_the_torch_operators():

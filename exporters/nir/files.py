@@ -1,5 +1,6 @@
 """Reading and writing `.nir` files: streamed, whole or absent, and never trusting what a file says of itself."""
 
+import mmap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -19,6 +20,7 @@ SLAB = 1 << 20  # values of an array written at a time: a transposed or mapped a
 UNPACKED = 64 << 20  # bytes that any file may unpack to,
 UNPACKED_PER_BYTE = 20  # and for each byte that it holds, so many more: compressed zeros are not a network
 LOOKED_AT = 1 << 20  # bytes; larger arrays of plain numbers are not read twice
+MAPPED = 1 << 16  # bytes; larger arrays of plain numbers stay in the file
 # What h5py, nir and numpy raise on a damaged file.
 DAMAGE = (OSError, KeyError, ValueError, TypeError, AssertionError, AttributeError, IndexError, RuntimeError,
           OverflowError, MemoryError)  # fmt: skip
@@ -73,13 +75,24 @@ def _store_value(group: h5py.Group, key: str, value: Any) -> None:
 
 
 def read(path: str | Path) -> nir.NIRGraph:
-    """Read a `.nir` file and check it.
+    """Read a `.nir` file and check it. Arrays of more than MAPPED bytes stay in the file and are mapped, read-only.
 
     Raises UserError if the file is missing, damaged, hostile, or holds nodes this toolchain does not understand.
     """
     graph = load(path)
     check(graph, str(path))
+    for node in graph.nodes.values():
+        for value in vars(node).values():
+            forget(value)
     return graph
+
+
+def forget(values: Any) -> None:
+    """Give back the memory of an array that is mapped from a file, until it is read again."""
+    while isinstance(values, np.ndarray) and values.base is not None:
+        values = values.base
+    if isinstance(values, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        values.madvise(mmap.MADV_DONTNEED)
 
 
 def load(path: str | Path) -> nir.NIRGraph:
@@ -116,6 +129,14 @@ class _Reader:
 
     def __init__(self, budget: int, largest: int | None = None):
         self.budget, self.largest = budget, largest  # arrays of more bytes than `largest` are passed over
+        self.mapped: mmap.mmap | None = None
+
+    def whole(self, file: h5py.File) -> mmap.mmap:
+        """The file as memory, mapped once."""
+        if self.mapped is None:
+            with Path(file.filename).open("rb") as raw:
+                self.mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+        return self.mapped
 
     def values(self, group: h5py.Group) -> dict[str, Any]:
         """The data sets of a group; a group inside it is metadata, or not ours."""
@@ -141,6 +162,10 @@ class _Reader:
             raise UserError(f"{item.name} of shape {item.shape} unpacks to far more than the file holds")
         if self.largest is not None and held > self.largest and item.dtype.kind in "fiu":
             return None
+        start = item.id.get_offset()  # None unless the numbers lie in the file as they are in memory
+        plain = start is not None and item.dtype.kind in "fiu" and item.dtype.isnative
+        if plain and held > MAPPED and self.largest is None:
+            return np.ndarray(item.shape, item.dtype, self.whole(item.file), start)
         value = item[()]
         return value.decode() if isinstance(value, bytes) else value
 

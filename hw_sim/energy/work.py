@@ -4,11 +4,11 @@ Counting rules (after NeuroBench, Yik et al. 2025): an operation of a matrix is 
 structure guarantees binary inputs; every other one is a multiply-accumulate (`mac`).
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw_sim.plan import Op, Plan
+from hw_sim.nodes import ELEMENTWISE, elementwise_totals, node_counts
+from hw_sim.plan import Plan
 from hw_sim.results import Result
 
 MAC, AC, GRADED = "mac", "ac", "graded"  # real inputs; binary by structure; integer events (multiply and add)
@@ -18,20 +18,6 @@ PARTS = {  # part of a block -> (fan-in, fan-out) in units of d
     "att_key": (1, 1), "att_value": (1, 1), "att_receptance": (1, 1), "att_output": (1, 1),
     "ffn_key": (1, 4), "ffn_receptance": (1, 1), "ffn_value": (4, 1),
 }  # fmt: skip
-ELEMENTWISE = ("mul", "add", "cmp", "exp", "div", "sqrt")
-
-# Element-wise operations a channel, by operation of the plan.
-PER_CHANNEL: dict[Op, dict[str, int]] = {
-    Op.SCALE: {"mul": 1},
-    Op.ADD: {"add": 1},
-    Op.LAYER_NORM: {"mul": 3, "add": 4},  # square, scale, weight; mean, centre, variance, bias
-    Op.LIF: {"mul": 1, "add": 2, "cmp": 1},
-    Op.WKV: {"mul": 6, "add": 10, "cmp": 2, "exp": 4, "div": 1},
-    Op.SIGMOID: {"exp": 1, "div": 1, "add": 1},
-    Op.SQUARED_RELU: {"mul": 1, "cmp": 1},
-    Op.MULTIPLY: {"mul": 1},
-}
-PER_NODE: dict[Op, dict[str, int]] = {Op.LAYER_NORM: {"sqrt": 1, "div": 3}}  # the two means and the inverse root
 
 
 @dataclass(frozen=True)
@@ -92,22 +78,23 @@ def elementwise_of(counts: Mapping[str, int]) -> dict[str, int]:
 
 def measured(name: str, plan: Plan, result: Result) -> Work:
     """The counts of a simulated run."""
-    tokens = result.matrices[0].tokens
     matrices = tuple(
-        MatrixWork(m.name, AC if m.spike_fed else MAC, m.effective, m.dense, m.fan_in * m.fan_out, m.fan_out)
+        MatrixWork(
+            m.name,
+            AC if m.spike_fed else GRADED if m.graded else MAC,
+            m.effective,
+            m.dense,
+            m.fan_in * m.fan_out,
+            m.fan_out,
+        )
         for m in result.matrices
     )
-    total: Counter[str] = Counter()
-    for op, n in zip(plan.field("op"), plan.field("n_out"), strict=True):
-        for kind, count in PER_CHANNEL.get(Op(op), {}).items():
-            total[kind] += count * int(n) * tokens
-        for kind, count in PER_NODE.get(Op(op), {}).items():
-            total[kind] += count * tokens
+    tokens = result.matrices[0].tokens
     return Work(
         name,
         tokens,
         matrices,
-        elementwise_of(total),
+        elementwise_totals(node_counts(plan, result)),
         measured=True,
         state_words=len(plan.state) * tokens,
         neurons=sum(p.updates for p in result.populations),

@@ -141,7 +141,7 @@ def run_float(
                     y[j] = x[j] * z[j]
             elif op == SQUARED_RELU:
                 for j in range(y.size):
-                    positive = max(x[j], ZERO)
+                    positive = ZERO if x[j] <= ZERO else x[j]  # NaN stays NaN
                     y[j] = positive * positive
             elif op == COPY:
                 y[:] = x

@@ -1,0 +1,95 @@
+"""What `spikegpt simulate` says of a run: a dictionary for machines, and a text made of it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from spikegpt.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from hw_sim.plan import Plan
+    from hw_sim.results import MatrixCount
+    from hw_sim.streams import Score
+
+
+def facts_of(
+    plan: "Plan", score: "Score", streams: Sequence[np.ndarray], units: Tokenizer, elapsed_s: float
+) -> dict[str, Any]:
+    """Quality, speed and exact counts of streams of tokens that took `elapsed_s` together."""
+    from hw_sim.nodes import elementwise_totals, node_counts
+
+    counts, n = score.counts, sum(map(len, streams))
+    nodes = node_counts(plan, counts)
+    predicted_bytes = sum(len(units.decode(stream[1:])) for stream in streams)
+    return {
+        "tokens": n,
+        "streams": len(streams),
+        "precision": "int8" if plan.integer else "float32",
+        "bits_per_byte": score.nats / math.log(2) / predicted_bytes,
+        "tokens_per_s": n / elapsed_s,
+        "synops": counts.synops,
+        "graded": counts.graded,
+        "macs": counts.macs,
+        "dense": counts.dense,
+        "elementwise": elementwise_totals(nodes),
+        "matrices": {
+            m.name: {"input": input_of(m), "density": m.density, "operations": m.effective} for m in counts.matrices
+        },
+        "spikes": counts.spike_counts,
+        "populations": {
+            p.name: {
+                "neurons": p.neurons,
+                "rate": p.spikes / p.updates,
+                "dead": p.dead,
+                "saturated": p.saturated,
+                "active_updates": p.active,
+                "idle_updates": p.updates - p.active,
+            }
+            for p in counts.populations
+        },
+        "nodes": [{k: v for k, v in asdict(node).items() if v is not None} for node in nodes.values()],
+    }
+
+
+def input_of(matrix: "MatrixCount") -> str:
+    """What reaches a matrix: spikes by structure, integer events, or real numbers."""
+    return "spikes" if matrix.spike_fed else "graded" if matrix.graded else "real"
+
+
+def summary(facts: dict[str, Any]) -> str:
+    """The facts of a simulation as text: one line a matrix and a population, totals below."""
+    n = facts["tokens"]
+    lines = [f"{'matrix':26} input   density  operations/token"]
+    lines += [
+        f"{name:26} {m['input']:6} {m['density']:8.4f} {m['operations'] / n:17,.0f}"
+        for name, m in facts["matrices"].items()
+    ]
+    if facts["populations"]:
+        lines.append(f"{'population':30} neurons  spikes/token each     dead  saturated  updates with input")
+    lines += [
+        f"{name:30} {p['neurons']:7,} {p['rate']:18.4f} {p['dead']:8,} {p['saturated']:10,} "
+        f"{p['active_updates'] / (p['active_updates'] + p['idle_updates']):19.1%}"
+        for name, p in facts["populations"].items()
+    ]
+    predicted = n - facts["streams"]
+    streams = f" in {facts['streams']} streams" if facts["streams"] > 1 else ""
+    lines.append(
+        f"{facts['precision']}: {facts['bits_per_byte']:.4f} bits per byte over {predicted:,} tokens{streams} of "
+        f"{facts['text']}; {facts['tokens_per_s']:,.0f} tokens/s"
+    )
+    graded = f" + {facts['graded'] / n:,.0f} graded SynOps" if facts["graded"] else ""
+    lines.append(
+        f"per token: {facts['synops'] / n:,.0f} binary SynOps{graded} + {facts['macs'] / n:,.0f} MACs of "
+        f"{facts['dense'] / n:,.0f} dense operations; {sum(facts['spikes'].values()) / n:,.0f} spikes"
+    )
+    for key, other in (("lava", "Lava"), ("verify", "PyTorch")):
+        if key in facts:
+            v = facts[key]
+            lines.append(
+                f"against {other}: {v['spike_mismatches']} of {v['spike_positions']:,} spikes differ "
+                f"({v['spike_agreement']:.6%} agree), largest logit difference {v['max_logit_difference']:.3g}"
+            )
+    return "\n".join(lines)
