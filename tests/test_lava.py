@@ -11,7 +11,6 @@ from exporters import nir as exporter
 from exporters.loihi import supervisor
 from exporters.loihi.quantize import quantize
 from exporters.loihi.stages import cut
-from exporters.targets import export_to
 from hw_sim import Simulator
 from hw_sim.interpreter import Interpreter
 from hw_sim.plan import Op
@@ -118,16 +117,3 @@ def test_stages_hand_on_all_that_the_next_one_needs(variant, tokens):
                 part.signals[stage.receive] = parts[k - 1].signals[stages[k - 1].carry]
             output = part.step(int(token))
         assert np.array_equal(output, whole.step(int(token)))
-
-
-@lava
-def test_exported_folder_runs_in_lava_without_this_project(spiking_model, tmp_path):
-    import subprocess
-
-    export_to("loihi", exporter.export(lively_model("spike-driven", n_embd=16)), tmp_path / "out")
-    command = [sys.executable, "-P", "run.py", "--text", "\x01\x02\x03\x04"]
-    done = subprocess.run(command, cwd=tmp_path / "out", capture_output=True, text=True, timeout=120)
-    assert "bits per byte over 3 bytes" in done.stdout, done.stderr
-    code = "import sys; sys.path.insert(0, 'lava_runtime'); import exporters.loihi.worker as w; print(w.__file__)"
-    where = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path / "out", capture_output=True, text=True)
-    assert "lava_runtime" in where.stdout
