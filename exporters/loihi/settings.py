@@ -7,11 +7,12 @@ from typing import Any
 import nir
 import numpy as np
 
-from exporters.loihi.quality import quality, score
+from exporters.loihi.quality import quality
 from hw_sim.nonzero import nonzero_operations
 from hw_sim.plan import Plan
 from hw_sim.results import Counts
 from hw_sim.simulator import Simulator
+from hw_sim.streams import score
 from spikegpt.corpus import load_corpus
 from spikegpt.tokenizer import Tokenizer
 
@@ -52,7 +53,7 @@ def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[s
     if text is None:
         corpus = load_corpus(None)
         tokens = corpus.split("test")[:FOLDED].astype(np.int64) % plan.n_vocab
-        _, counts = score(Simulator(plan), tokens, lambda done: None)
+        counts = score(Simulator(plan), tokens).counts
         measured = {"text": f"{corpus.name}, test part, its bytes as tokens", "tokens": len(tokens)}
     else:
         found, counts = quality(graph, plan, text.tokens, text.tokenizer, settings.progress)

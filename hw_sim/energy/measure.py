@@ -13,6 +13,7 @@ from hw_sim.energy import work
 from hw_sim.energy.work import Work
 from hw_sim.results import Result
 from hw_sim.simulator import Simulator
+from hw_sim.streams import next_token_nats
 from spikegpt.tokenizer import Tokenizer
 
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow
@@ -71,10 +72,7 @@ def shape_of(result: Result) -> Shape:
 
 def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) -> float:
     """-log2 p of every token after the first, for logits (T, V) given at tokens (T,), over the bytes they stand for."""
-    z = logits[:-1].astype(np.float64)
-    z -= z.max(axis=1, keepdims=True)
-    log_p = z[np.arange(len(z)), tokens[1:]] - np.log(np.exp(z).sum(axis=1))
-    return float(-log_p.sum() / math.log(2)) / len(tokenizer.decode(tokens[1:]))
+    return next_token_nats(logits[:-1], tokens[1:]) / math.log(2) / len(tokenizer.decode(tokens[1:]))
 
 
 def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> dict[str, dict[str, float]]:
