@@ -17,7 +17,7 @@ from hw_sim.traces import Trace
 if TYPE_CHECKING:
     from hw_sim.finished import Finished
 
-LOGITS = 1 << 22  # kept at a time, or those of CHUNK tokens
+LOGITS = 1 << 21  # kept at a time
 ROWS = 4  # of logits turned into float64 at a time
 
 
@@ -56,7 +56,7 @@ def score(
     """Run tokens (T,) from the simulator's state on, in bounded memory. Raises UserError as `Simulator.run` does."""
     (output,) = simulator.plan.rows(Op.OUTPUT)
     width = int(simulator.plan.field("n_out")[output])
-    piece = trace.piece if trace else max(CHUNK, LOGITS // width // CHUNK * CHUNK)
+    piece = trace.piece if trace else max(1, min(LOGITS // width, 8 * CHUNK))
     sums, total = [], None
     for low in range(0, len(tokens), piece):
         part = tokens[low : low + piece]
