@@ -99,11 +99,12 @@ def report(facts: dict) -> str:
         )
     if "lava" in facts:
         v = facts["lava"]
-        lines.append(
-            f"shipped model, int8: {v['tokens_per_s']:,.0f} tokens/s, {facts['ratio_vs_lava']:.0f}x Lava's "
-            f"{v['lava_tokens_per_s']:,.1f}; equal spikes: {v['equal_spikes']} ({v['spikes']:,}), equal logits: "
-            f"{v['equal_logits']}"
-        )
+        lines += [
+            f"shipped model, int8: {v['tokens_per_s']:,.0f} tokens/s, {facts['ratio_vs_lava'][name]:,.0f}x Lava's "
+            f"{v[name]['tokens_per_s']:,.1f} ({name} processes); equal spikes and logits: {v[name]['equal']} "
+            f"({v[name]['spikes']:,})"
+            for name in facts["ratio_vs_lava"]
+        ]
     return "\n".join(lines)
 
 
