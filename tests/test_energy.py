@@ -111,6 +111,17 @@ def test_bytes_go_to_the_smallest_level_that_holds_the_tensor():
     assert moved == {"8KB": 100 * 4 + 2 * 10 * 4, "32KB": 0, "1MB": 0, "DRAM": 40}
 
 
+def test_keys_and_values_lie_layer_by_layer_as_weights_do_and_state_is_charged():
+    """Context 1,024 and width 256: a layer's keys are exactly 1 MB in float32; a context of 1,025 no longer fits."""
+    memory = profiles.shipped()["45nm-memory"]
+    near, far = (price.price(work.gpt("g", 4, 256, 256, t), memory, "fp32").terms["KV cache"] for t in (1024, 1025))
+    words = 2 * 1024 * 256 * 4 + 2 * 256 * 4
+    assert near == pytest.approx(words * 32 * 1.5625e-12)
+    assert far / near == pytest.approx(13, rel=2e-3)  # DRAM
+    state = price.price(work.spikegpt("spike-driven", 4, 256, 256, 0.05), memory, "fp32").terms["state"]
+    assert state == pytest.approx(2 * (5 + 10) * 256 * 4 * 32 * 0.15625e-12)
+
+
 @pytest.mark.parametrize("variant", ["spike-driven", "canonical", "continuous"])
 def test_element_wise_counts_from_shapes_are_those_of_the_plan(variant, tokens):
     simulator = Simulator.from_nir(exporter.export(lively_model(variant)))

@@ -108,8 +108,9 @@ def price(
                 charge("accumulator traffic", m.effective, 2 * accumulator_bits * near)
             elif m.weights:
                 charge("weight reads", m.effective / (batch * work.reuse), access(m.weights))
+        charge("state", 2 * work.state_words, bits * near)  # vectors of a layer's width: the smallest memory
         if work.kv_words:
-            charge("KV cache", work.kv_read + work.kv_written, access(work.kv_words))
+            charge("KV cache", work.kv_read + work.kv_written, access(work.kv_words / work.kv_tensors))
     return Energy(terms, tuple(term for term in profile.unpriced if term not in priced))
 
 
@@ -159,7 +160,7 @@ def traffic(work: Work, weight_bits: int, batch: int = 1) -> dict[str, float]:
             move(m.effective / (1 if m.kind == AC else batch * work.reuse), m.weights)
         if m.kind == AC:
             move(2 * m.effective, 1)
-    move(work.kv_read + work.kv_written, work.kv_words)
+    move(work.kv_read + work.kv_written, work.kv_words / work.kv_tensors)
     move(2 * work.state_words, work.state_words / work.tokens)
     return moved
 

@@ -36,8 +36,9 @@ class MatrixWork:
 class Work:
     """All counts of a model over `tokens` tokens.
 
-    `kv_read` and `kv_written` are words of a Transformer's cache, `kv_words` its size; `neurons` LIF updates, of
-    which `active` had an input event; `measured` says whether activity was observed or follows from shapes alone.
+    `kv_read` and `kv_written` are words of a Transformer's cache, `kv_words` the size of it all, which lies in
+    `kv_tensors` tensors (keys and values of every layer apart, as weights lie matrix by matrix); `neurons` LIF updates,
+    of which `active` had an input event; `measured` says whether activity was observed or follows from shapes alone.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Work:
     kv_read: int = 0
     kv_written: int = 0
     kv_words: int = 0
+    kv_tensors: int = 1
     state_words: int = 0  # kept between tokens, read and written once a token
     reuse: int = 1  # tokens that share one read of a weight whatever the batch: a whole prompt in prefill
 
@@ -135,7 +137,7 @@ def gpt(name: str, n_layer: int, d: int, vocab: int, context: int, mode: str = D
     return Work(
         name, 1, tuple(matrices), elementwise, measured=False,
         kv_read=0 if mode == PREFILL else attended * d * n_layer, kv_written=2 * d * n_layer,
-        kv_words=2 * context * d * n_layer, reuse=context if mode == PREFILL else 1,
+        kv_words=2 * context * d * n_layer, kv_tensors=2 * n_layer, reuse=context if mode == PREFILL else 1,
     )  # fmt: skip
 
 
