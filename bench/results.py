@@ -2,9 +2,10 @@
 
     python bench/results.py RUN.. --data TEXT --out docs/results.json [--page docs/results.md] [--plot docs/pareto.svg]
 
-RUN is a folder of `spikegpt train`. A row of the same name is replaced, so that the file grows run by run. Operations
-are those of the event-driven simulator on the validation part; the 45m columns put the measured densities, averaged
-over layers by part of the block, into the shape L = 12, d = 512, V = 256.
+RUN is a folder of `spikegpt train`. A row of the same name is replaced, so that the file grows run by run; rows with a
+`note` are trials whose checkpoint is gone, entered by hand from a log. Operations are those of the event-driven
+simulator on the validation part; the 45m columns put the measured densities, averaged over layers by part of the block,
+into the shape L = 12, d = 512, V = 256.
 """
 
 import argparse
@@ -96,16 +97,17 @@ def against_gpt(ours: work.Work, shape: tuple[int, int, int]) -> dict:
 
 def tables(rows: list[dict]) -> dict[str, str]:
     """The tables of docs/results.md by name, in Markdown."""
-    spiking = [r for r in rows if "weighted_density" in r]
     quality = [
-        [r["name"], r["variant"], f"{r['lr']:g}", r["seed"], f"{r['tokens'] / 1e6:.1f} M", f"{r['bits_per_byte']:.4f}",
-         f"{r['weighted_density']:.4f}" if r in spiking else "-", f"{r['operations']:,.0f}",
-         f"{r['minutes']:.0f}" if r.get("minutes") else "-"]
-        for r in rows
+        [r["name"], r["variant"], f"{r['lr']:g}", r["seed"], f"{r['tokens'] / 1e6:.1f} M",
+         f"{r['bits_per_byte']:.{3 if 'note' in r else 4}f}",
+         f"{r['weighted_density']:.4f}" if "weighted_density" in r else "-", f"{r['operations']:,.0f}",
+         f"{r['minutes']:.0f}" if "minutes" in r else "-", r.get("note", "distilled" if r["teacher"] else "")]
+        for r in sorted(rows, key=lambda r: (-r["tokens"], r["bits_per_byte"]))
     ]  # fmt: skip
     rates = [
         [r["name"], *(f"{r['density'][part]:.3f}" for part in work.PARTS), f"{r['weighted_density']:.4f}"]
-        for r in spiking
+        for r in rows
+        if "density" in r
     ]
     energy = [
         [r["name"], f"{r[shape]['synops']:,.0f}", *(f"{v:.1f}x" for v in r[shape]["ratios"].values())]
@@ -119,7 +121,7 @@ def tables(rows: list[dict]) -> dict[str, str]:
     head = ["run", "SynOps a token", "operations", *COLUMNS]
     return {
         "quality": markdown(["run", "variant", "lr", "seed", "tokens", "valid bits/byte", "density", "operations",
-                             "minutes"], quality),
+                             "minutes", "note"], quality),
         "density": markdown(["run", *work.PARTS, "weighted"], rates),
         "45m": markdown(head, energy[:half]),
         "own": markdown(head, energy[half:]),
