@@ -35,7 +35,9 @@ COLUMNS = {  # name -> (profile, precision, batch)
     "memory fp32, batch 1": ("45nm-memory", "fp32", 1),
     "memory fp32, batch 8": ("45nm-memory", "fp32", 8),
     "memory int8, batch 1": ("45nm-memory", "int8", 1),
+    "memory int8, batch 8": ("45nm-memory", "int8", 8),
 }
+WHOLE = "compute fp32, element-wise too"
 MARK = "<!-- table {} -->"
 
 
@@ -92,7 +94,17 @@ def against_gpt(ours: work.Work, shape: tuple[int, int, int]) -> dict:
         theirs, own = (price.price(w, known[name], precision, batch=batch) for w in (gpt, ours))
         assert theirs is not None and own is not None  # 45 nm prices both
         ratios[column] = theirs.total_j / own.total_j
+    prices = known["45nm-compute"].precisions["fp32"]
+    whole = [price.price(w, known["45nm-compute"], "fp32").total_j + elementwise_j(w, prices) for w in (gpt, ours)]
+    ratios[WHOLE] = whole[0] / whole[1]
     return {"synops": (ours.acs + ours.macs) / ours.tokens, "ratios": ratios}
+
+
+def elementwise_j(w: work.Work, prices: dict[str, float]) -> float:
+    """Joules a token of what lies outside the matrices: cmp at the price of an add, exp, div and sqrt at a mul's."""
+    add, mul = prices["ac_j"], prices["mac_j"] - prices["ac_j"]
+    unit = {"mul": mul, "add": add, "cmp": add, "exp": mul, "div": mul, "sqrt": mul}
+    return sum(count * unit[kind] for kind, count in w.elementwise.items()) / w.tokens
 
 
 def tables(rows: list[dict]) -> dict[str, str]:
@@ -100,7 +112,8 @@ def tables(rows: list[dict]) -> dict[str, str]:
     quality = [
         [r["name"], r["variant"], f"{r['lr']:g}", r["seed"], f"{r['tokens'] / 1e6:.1f} M",
          f"{r['bits_per_byte']:.{3 if 'note' in r else 4}f}",
-         f"{r['weighted_density']:.4f}" if "weighted_density" in r else "-", f"{r['operations']:,.0f}",
+         f"{r['weighted_density']:.4f}" if "weighted_density" in r else "-",
+         f"{r['operations']:,.0f}{r.get('operations_are', '')}",
          f"{r['minutes']:.0f}" if "minutes" in r else "-", r.get("note", "distilled" if r["teacher"] else "")]
         for r in sorted(rows, key=lambda r: (-r["tokens"], r["bits_per_byte"]))
     ]  # fmt: skip
@@ -118,7 +131,7 @@ def tables(rows: list[dict]) -> dict[str, str]:
     int8 = [[r["name"], f"{r['float']:.4f}", f"{r['int8']:.4f}", f"{r['int8'] / r['float'] - 1:+.2%}"]
             for r in rows if "int8" in r]  # fmt: skip
     half = len(energy) // 2
-    head = ["run", "SynOps a token", "operations", *COLUMNS]
+    head = ["run", "SynOps a token", "operations", *COLUMNS, WHOLE]
     return {
         "quality": markdown(["run", "variant", "lr", "seed", "tokens", "valid bits/byte", "density", "operations",
                              "minutes", "note"], quality),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", type=str)
+@click.argument("model", type=str, required=False)
 @click.option("--target", required=True, help="nir, onnx or loihi; `--target list` says what each supports.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder to write; an earlier export there is replaced.")
 @click.option("--dump-passes", type=click.Path(path_type=Path), help="Folder for the graph after each lowering pass.")
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @tokenizer_option
 @split_option
 @click.option("--tokens", type=click.IntRange(2), help="loihi: tokens of the text measured on; default 20,000.")
-def export(model: str, target: str, out: Path | None, dump_passes: Path | None, **own: Any) -> None:
+def export(model: str | None, target: str, out: Path | None, dump_passes: Path | None, **own: Any) -> None:
     """Lower a checkpoint (or a float .nir file) to a deployment target.
 
     Example: spikegpt export models/kjv-spike-driven.pt --target loihi --out out/loihi
@@ -47,6 +47,8 @@ def export(model: str, target: str, out: Path | None, dump_passes: Path | None, 
         for known in TARGETS.values():
             click.echo(f"{known.name:8} {known.supports}")
         return
+    if model is None:
+        raise UserError("the model is missing: name a checkpoint or a float .nir file")
     if out is None:
         raise UserError("--out is missing: name the folder to write")
     if target not in TARGETS:

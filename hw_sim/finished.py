@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hw_sim.plan import Plan
+from hw_sim.plan import Op, Plan
 from hw_sim.results import Counts, MatrixCount, PopulationCount
 from hw_sim.streams import Score
 from spikegpt.errors import UserError
@@ -33,6 +33,10 @@ class Finished:
                 )
             files = {k: folder / f"stream{k}.json" for k in range(len(streams))}
             self.scores = {k: _score(json.loads(path.read_text())) for k, path in files.items() if path.exists()}
+            neurons = plan.field("n_out")[plan.rows(Op.LIF)].tolist()
+            for k, score in self.scores.items():
+                if [p.neurons for p in score.counts.populations] != neurons:
+                    raise ValueError(f"the populations of stream {k} are not the network's")
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder}: a file in it is damaged ({error}); name another folder") from error
         write_atomically(label, partial(Path.write_text, data=json.dumps(run)))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from zipfile import BadZipFile
 
 import nir
 import numpy as np
@@ -136,9 +137,9 @@ class Simulator:
     def load_state(self, path: str | Path) -> None:
         """Go on from a stored state. Raises UserError when it is no state, or that of another network."""
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 state, plan = stored["state"], str(stored["plan"])
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
             raise UserError(f"{path}: not a stored state ({error})") from error
         if plan != self.plan.digest:
             raise UserError(f"{path}: the state of another network, or of this one at another precision")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from queue import SimpleQueue
+from threading import Event
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -98,11 +99,18 @@ def score_streams(
     for _ in range(cores):
         free.put(Simulator(plan, threads=1))
 
+    given_up = Event()
+
+    def advance(tokens: int) -> None:
+        if given_up.is_set():  # an interrupt or another stream's error: the others are not to be waited for
+            raise RuntimeError("another stream failed")
+        progress(tokens)
+
     def one(tokens: np.ndarray) -> Score:
         simulator = free.get()
         try:
             simulator.reset()
-            return score(simulator, tokens, progress)
+            return score(simulator, tokens, advance)
         finally:
             free.put(simulator)
 
@@ -114,5 +122,6 @@ def score_streams(
                 if finished:
                     finished.add(waiting[future], future.result())
         finally:
+            given_up.set()
             pool.shutdown(cancel_futures=True)
     return combine([done[k] for k in range(len(streams))])

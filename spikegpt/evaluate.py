@@ -14,6 +14,7 @@ from spikegpt.model import SpikeGPT, State
 from spikegpt.tokenizer import Tokenizer
 from spikegpt.transformer import Transformer
 
+STREAMS = 8  # a text is scored in
 CHUNK = 256  # tokens a forward call; the carried state makes the result independent of it
 
 
@@ -44,7 +45,10 @@ def fan_out_weights(model: SpikeGPT | Transformer) -> dict[str, float]:
 
 @torch.no_grad()
 def evaluate(
-    model: SpikeGPT | Transformer, tokens: np.ndarray, streams: int = 8, progress: Callable[[int], None] | None = None
+    model: SpikeGPT | Transformer,
+    tokens: np.ndarray,
+    streams: int = STREAMS,
+    progress: Callable[[int], None] | None = None,
 ) -> Evaluation:
     """Score `tokens` (N,) cut into `streams` equal runs, each from an empty state; the remainder is left out.
 

@@ -22,7 +22,7 @@ from spikegpt import checkpoint
 from spikegpt.config import TRANSFORMER, Config
 from spikegpt.corpus import Corpus
 from spikegpt.errors import UserError
-from spikegpt.evaluate import Evaluation, evaluate
+from spikegpt.evaluate import STREAMS, Evaluation, evaluate
 from spikegpt.files import write_atomically
 from spikegpt.model import SpikeGPT, build
 from spikegpt.objective import Carried, Objective, Score
@@ -98,12 +98,15 @@ def train(
     model also starts from its weights.
     Under `torchrun` every process takes its share of each batch and the first one writes. Returns the model as stored
     (matrices rounded to float16, on the CPU) and its score on the validation part.
-    Raises UserError when the text is shorter than a window, the batch cannot be shared out, the device is not there,
-    the teacher has another vocabulary, or `out` holds a run that is not to be resumed.
+    Raises UserError when the text is shorter than a window or its validation part too short to score, the batch cannot
+    be shared out, the device is not there, the teacher has another vocabulary, or `out` holds a run that is not to be
+    resumed.
     """
     text, valid = corpus.split("train"), corpus.split("valid")
     if len(text) < cfg.ctx + 2:
         raise UserError(f"{corpus.name}: {len(text)} training tokens are fewer than a window of {cfg.ctx} + 2")
+    if len(valid) < 2 * STREAMS:
+        raise UserError(f"{corpus.name}: {len(valid)} validation tokens are fewer than 2 for each of {STREAMS} streams")
     last = out / "last.pt"
     if last.exists() and not resume:
         raise UserError(f"{last} exists: pass --resume to continue that run, or choose another --out")

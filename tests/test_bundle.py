@@ -170,6 +170,17 @@ def test_bundle_reports_a_token_out_of_range_and_missing_lava_in_one_line(bundle
     done = alone(Path(sys.executable), bundle, "run.py", "--tokens", str(tmp_path / "tokens.npy"))
     assert done.returncode == 2
     assert "at least 2 tokens of 0 to 49 are needed" in done.stderr
+    (tmp_path / "empty.npy").touch()
+    np.save(tmp_path / "real.npy", np.array([1.5, 2.0]))
+    for arguments, reason in (
+        (("--text", "In the beginning"), "are not bytes"),
+        (("--tokens", str(bundle / "weights.npz")), "whole numbers"),
+        (("--tokens", str(tmp_path / "real.npy")), "whole numbers"),
+        (("--tokens", str(tmp_path / "empty.npy")), "run.py: "),
+    ):
+        done = alone(Path(sys.executable), bundle, "run.py", *arguments)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert reason in done.stderr
 
 
 @pytest.fixture(scope="module")

@@ -195,6 +195,12 @@ def test_int8_graph_is_not_reported_as_float(run, checkpoint, tmp_path):
     assert exporter.read(tmp_path / "l" / "model-int8.nir").nodes["block0_att_key"].weight.dtype == np.int8
 
 
+def test_targets_are_listed_without_a_model(run):
+    code, out, _ = run("export", "--target", "list")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["nir", "onnx", "loihi"]
+
+
 @pytest.mark.parametrize("target", ["nir", "loihi"])
 def test_a_relative_folder_takes_an_export(run, checkpoint, tmp_path, monkeypatch, target):
     monkeypatch.chdir(tmp_path)

@@ -250,6 +250,12 @@ def test_what_no_spikes_feed_stays_off_the_chip(variant, tokens):
     assert table(described)
 
 
+def test_a_chip_of_very_many_cores_costs_no_more_to_map(spiking_model, tokens):
+    plan = build(quantize(exporter.export(spiking_model)))
+    huge = replace(load_chip("loihi2"), cores=200_000, mesh_columns=1000, mesh_rows=50)
+    assert map_plan(plan, huge, Simulator(plan).run(tokens)).partition.cores == 1
+
+
 def test_a_footprint_says_why_a_plan_does_not_fit(spiking_model, tokens, tmp_path):
     plan = build(quantize(exporter.export(spiking_model)))
     result = Simulator(plan).run(tokens)
@@ -274,6 +280,7 @@ def chip_values() -> dict:
         ({"cores": 129}, "129 cores do not fit the mesh, whose tiles hold 128"),
         ({"neurons_per_core": None}, "neurons_per_core = None"),
         ({"colour": "blue"}, "check colour"),
+        ({1: 2}, "check 1"),
     ],
 )
 def test_a_users_chip_is_checked_field_by_field(change, message, tmp_path):

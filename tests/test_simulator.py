@@ -107,6 +107,13 @@ def test_feedback_through_a_delay_accumulates():
     assert result.logits.flatten().tolist() == [1, 11, 12]
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no"])
+def test_a_file_that_is_no_state_is_refused(spiking_model, content, tmp_path):
+    (tmp_path / "state.npz").write_bytes(content)
+    with pytest.raises(UserError, match="not a stored state"):
+        Simulator.from_nir(exporter.export(spiking_model)).load_state(tmp_path / "state.npz")
+
+
 def test_weights_that_overflow_are_reported_not_propagated(spiking_model, tokens):
     graph = exporter.export(spiking_model)
     graph.nodes["head"].weight[:] = 3e38

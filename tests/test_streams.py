@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -70,6 +71,15 @@ def test_an_error_in_one_stream_ends_the_run(plan):
         score_streams(plan, [TEXT, np.array([VOCAB]), TEXT], 2)
 
 
+def test_an_error_or_interrupt_does_not_wait_for_the_other_streams(plan):
+    """The first stream is refused at once; the second would take minutes."""
+    long = np.zeros(20_000_000, np.uint8)
+    started = time.monotonic()
+    with pytest.raises(UserError, match="out of range"):
+        score_streams(plan, [np.array([VOCAB, 0]), long], 2)
+    assert time.monotonic() - started < 20
+
+
 def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(plan, tmp_path):
     streams = cut(TEXT, 6)
     whole = score_streams(plan, streams, 1)
@@ -89,6 +99,10 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(plan, tmp_path):
     assert set(Finished(tmp_path / "g", plan, streams).scores) == set(range(6))
     (tmp_path / "g" / "stream2.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
+        Finished(tmp_path / "g", plan, streams)
+    record = json.loads((tmp_path / "g" / "stream3.json").read_text())
+    (tmp_path / "g" / "stream2.json").write_text(json.dumps({**record, "populations": []}))
+    with pytest.raises(UserError, match="populations of stream 2"):
         Finished(tmp_path / "g", plan, streams)
 
 

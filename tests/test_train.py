@@ -105,6 +105,13 @@ def test_a_model_of_its_teachers_shape_starts_from_its_weights():
     assert (wider.blocks[0].att.value.weight == before).all()
 
 
+def test_a_text_whose_validation_part_is_too_short_is_refused_before_training(tmp_path):
+    text = Corpus("short", "0", np.zeros(300, np.uint8))
+    with pytest.raises(UserError, match="15 validation tokens"):
+        train(small(), text, TrainConfig(steps=2, ctx=16), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_windows_depend_on_seed_and_step_alone_and_continue_each_other():
     text = np.arange(100_000) % 251
     cfg = TrainConfig(batch=3, ctx=16)

@@ -114,7 +114,7 @@ def gpt(name: str, n_layer: int, d: int, vocab: int, context: int, mode: str = D
     units of d a layer: two LayerNorms, two residuals, GELU on 4 d (counted as 4 mul, 3 add, 1 exp, 1 div each);
     softmax over t positions for each head of width 64.
     """
-    shapes = {"qkv": (d, 3 * d), "projection": (d, d), "fc": (d, 4 * d), "fc_out": (4 * d, d)}
+    shapes = {"q": (d, d), "k": (d, d), "v": (d, d), "projection": (d, d), "fc": (d, 4 * d), "fc_out": (4 * d, d)}
     matrices = [
         MatrixWork(f"block{i}_{part}", MAC, a * b, a * b, a * b)
         for i in range(n_layer)

@@ -61,8 +61,8 @@ def load_chip(name: str) -> Chip:
         raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
     known = {field.name: field.type for field in fields(Chip)}
     if not isinstance(values, dict) or set(values) != set(known):
-        wrong = sorted(set(known) ^ set(values)) if isinstance(values, dict) else list(known)
-        raise UserError(f"{name}: a chip has the fields {', '.join(known)}; check {', '.join(map(str, wrong))}")
+        wrong = sorted(map(str, set(known) ^ set(values))) if isinstance(values, dict) else list(known)
+        raise UserError(f"{name}: a chip has the fields {', '.join(known)}; check {', '.join(wrong)}")
     for field, kind in known.items():
         value, least = values[field], 0 if field == "message_bits" else 1
         if kind is str and not isinstance(value, str):

@@ -11,6 +11,7 @@ from exporters.loihi.mapping.mesh import distances
 
 CROSSING_HOPS = 16  # what a step to the next chip counts as, assumed: such links are slower and fewer
 ROUNDS = 100
+SPARE = 256  # empty places looked at, so that a huge chip costs no more
 
 
 def improve(traffic: np.ndarray, chip: Chip, chips: int) -> np.ndarray:
@@ -18,7 +19,8 @@ def improve(traffic: np.ndarray, chip: Chip, chips: int) -> np.ndarray:
 
     Least is the sum over messages of hops, a chip crossing counting as CROSSING_HOPS more.
     """
-    n, size = len(traffic), chips * chip.cores
+    n = len(traffic)
+    size = min(chips * chip.cores, n + SPARE)
     at = np.arange(size)  # of cores, then of empty places
     ew, ns, borders = distances(chip, at)
     far = (ew + ns + CROSSING_HOPS * borders).astype(np.float64)  # whole numbers below 2^53: exact

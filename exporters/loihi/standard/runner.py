@@ -66,7 +66,7 @@ def run(
         np.save(folder / "n_tokens.npy", n_tokens)
         write_runtime(folder / "runtime", RUNTIME)
         started = time.perf_counter()
-        supervise([python or sys.executable, "-c", START, name], folder, limit)
+        supervise([python or sys.executable, "-c", START, name], folder, limit, folder / "runtime")
         return _collect(lowered, folder, time.perf_counter() - started)
 
 
