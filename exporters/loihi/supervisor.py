@@ -69,6 +69,8 @@ def run(
             done, slowest = int(steps.min()), int(steps.argmin())  # the first: those behind it wait for its signals
             if not steps.any():
                 return "no process had finished its first step"
+            if steps.min() == steps.max():
+                return f"every process had finished {done} of {len(tokens)} steps"
             return f"process {stages[slowest].label} was at step {done + 1} of {len(tokens)}"
 
         started = time.perf_counter()
