@@ -3,6 +3,7 @@
 import os
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from spikegpt import Config, SpikeGPT
 from spikegpt.config import VARIANTS
 
 VOCAB = 50
+LAVA_CHILDREN = (b"exporters.loihi.worker", b"exporters.loihi.standard", b"tests.lava_chain")
 
 
 def pytest_runtest_setup(item) -> None:
@@ -20,6 +22,21 @@ def pytest_runtest_setup(item) -> None:
         if os.environ.get("SPIKEGPT_REQUIRE_LAVA"):
             pytest.fail("lava-nc is not installed, and SPIKEGPT_REQUIRE_LAVA is set")
         pytest.skip("lava-nc is not installed")
+
+
+def leftovers() -> set[str]:
+    """Shared memory and children that run Lava, which exist now."""
+    found = {f"shm {name}" for name in Path("/dev/shm").iterdir()}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if any(
+            name in command for name in (b"exporters.loihi.worker", b"exporters.loihi.standard", b"tests.lava_chain")
+        ):
+            found.add(f"process {process.name}")
+    return found
 
 
 def lively_model(variant: str, n_layer: int = 2, n_embd: int = 24, tau: float | None = None, seed: int = 0) -> SpikeGPT:

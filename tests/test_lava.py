@@ -2,7 +2,6 @@
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,22 +15,9 @@ from hw_sim.interpreter import Interpreter
 from hw_sim.plan import Op
 from hw_sim.verify import compare
 from spikegpt import UserError
-from tests.conftest import lively_model
+from tests.conftest import leftovers, lively_model
 
 lava = pytest.mark.lava
-
-
-def leftovers() -> set[str]:
-    """Shared memory and Lava workers that exist now."""
-    found = {f"shm {name}" for name in Path("/dev/shm").iterdir()}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"exporters.loihi.worker" in command or b"tests.lava_chain" in command:
-            found.add(f"process {process.name}")
-    return found
 
 
 @lava

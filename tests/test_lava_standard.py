@@ -1,7 +1,6 @@
 """The standard Lava network: the simulator's bits, delays that balance, and limits that are named."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,23 +19,10 @@ from hw_sim.plan import FIELDS, Op, Plan
 from hw_sim.planner import build
 from hw_sim.verify import compare
 from spikegpt import UserError
-from tests.conftest import lively_model
+from tests.conftest import leftovers, lively_model
 
 lava = pytest.mark.lava
 SOURCES = (Kind.EMBEDDING, Kind.ONES)
-
-
-def leftovers() -> set[str]:
-    """Shared memory and workers of the standard network that exist now."""
-    found = {f"shm {name}" for name in Path("/dev/shm").iterdir()}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"exporters.loihi.standard" in command:
-            found.add(f"process {process.name}")
-    return found
 
 
 def odd_plan(variant: str, n_layer: int, n_embd: int, tau: float | None = None, gain: float = 1.0) -> Plan:
