@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Trains the models of docs/results.md one after the other (about 1.5 hours on two idle cores; may be run again after
-# an interruption), then measures them and fills the page.
+# Trains the models of docs/results.md one after the other (under two hours on two cores; may be run again after an
+# interruption), then measures them and fills the page.
 #
 #   head -c 4000000 enwik8 > enwik8-4MB.txt && bash bench/results.sh enwik8-4MB.txt runs
 set -euo pipefail
