@@ -22,7 +22,7 @@ test: $(READY)
 	SPIKEGPT_REQUIRE_LAVA=1 $(BIN)/python -m pytest
 
 # torch first and by version: another range would pull the newest build with CUDA. lava-nc declares Python < 3.11 but
-# runs on newer with exporters/loihi/compat.py; its other requirements are pinned too low, hence --no-deps. The last
+# runs on newer with exporters/loihi/lava/compat.py; its other requirements are pinned too low, hence --no-deps. The last
 # lines are what the tests compare with, and a Loihi host's environment for the exported folder.
 $(READY): pyproject.toml Makefile
 	$(PYTHON) -m venv .venv

@@ -11,10 +11,10 @@ from contest import median, random_model
 from numba import njit
 
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
-from hw_sim.pipeline import Pipeline
+from hw_sim.graph.quantize import quantize
 from hw_sim.plan import Plan
+from hw_sim.run.pipeline import Pipeline
 
 
 @njit(nogil=True)
@@ -42,7 +42,7 @@ def bandwidth(threads: int, rounds: int) -> float:
 
 def counting_cost(plan: Plan, tokens: np.ndarray, rounds: int) -> float:
     """Share of the time that counters take: the same loop from its source with the counting lines taken out."""
-    from hw_sim.kernels import whole
+    from hw_sim.run import loop_int8 as whole
 
     lines = inspect.getsource(whole).splitlines()
     marks = ("counters[i, 0] += driven", "counters[i, 0] += active.size", "fired[j] +=", "driven +=")
@@ -59,7 +59,7 @@ def counting_cost(plan: Plan, tokens: np.ndarray, rounds: int) -> float:
         for name, module in (("counted", whole), ("bare", bare)):
 
             def run(module=module) -> None:
-                import hw_sim.kernels as kernels
+                from hw_sim.run import pipeline as kernels
 
                 kernels.run_integer, kept = module.run_integer, kernels.run_integer
                 pipeline, n = Pipeline(plan, 1), len(tokens)

@@ -18,10 +18,10 @@ import numpy as np
 
 import spikegpt
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
 from hw_sim.energy import price, profiles, work
 from hw_sim.energy.measure import bits_per_byte
+from hw_sim.graph.quantize import quantize
 from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER
 from spikegpt.corpus import load_corpus
 from spikegpt.tokenizer import Bytes

@@ -13,15 +13,15 @@ from contest import SHIPPED, median
 
 import spikegpt
 from exporters import nir as exporter
-from exporters.loihi import standard, supervisor
-from exporters.loihi.quantize import quantize
+from exporters.loihi.lava import standard, supervisor
 from hw_sim import Result, Simulator
+from hw_sim.counts.compare import compare
+from hw_sim.counts.nodes import node_counts
 from hw_sim.energy import price, profiles
 from hw_sim.energy.work import AC, MatrixWork, Work
-from hw_sim.nodes import node_counts
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
-from hw_sim.planner import build
-from hw_sim.verify import compare
 from spikegpt.corpus import load_corpus
 from spikegpt.model import SpikeGPT
 

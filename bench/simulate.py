@@ -22,8 +22,8 @@ from rivals import against_lava, against_sana_fe, against_torch
 
 import spikegpt
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
-from hw_sim.planner import build
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
 from spikegpt.corpus import load_corpus
 
 PRECISIONS = ("float32", "int8")

@@ -134,10 +134,10 @@ def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, s
 
     from exporters.loihi.mapping import CHIPS
     from exporters.loihi.mapping.describe import footprint
-    from exporters.loihi.quantize import quantize
     from hw_sim import Simulator
     from hw_sim.energy import report as energy
     from hw_sim.energy.measure import measure
+    from hw_sim.graph.quantize import quantize
 
     found: list[Measurement] = []
     first_text = None

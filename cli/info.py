@@ -48,8 +48,8 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
 
 def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> None:
     from exporters.nir.drawing import draw
-    from exporters.nir.foreign import read_foreign
     from exporters.nir.summary import REST, describe, totals
+    from hw_sim.graph.foreign import read_foreign
     from spikegpt.files import write_atomically
 
     graph = read_foreign(file)

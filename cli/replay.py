@@ -28,8 +28,8 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json:
 
     Example: spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
-    from exporters.nir.foreign import drive, read_foreign
     from hw_sim import Simulator
+    from hw_sim.graph.foreign import drive, read_foreign
     from spikegpt.files import write_atomically
 
     record = _recording(recording)

@@ -27,8 +27,8 @@ from spikegpt.errors import UserError
 
 if TYPE_CHECKING:
     from hw_sim.plan import Plan
-    from hw_sim.streams import Score
-    from hw_sim.traces import Trace
+    from hw_sim.run.streams import Score
+    from hw_sim.run.traces import Trace
 
 ONE_STREAM = 1000  # tokens, unless the text is cut into streams
 STREAMS = 64  # for Dask workers, unless named
@@ -80,7 +80,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     Example: spikegpt simulate models/kjv-spike-driven.pt --tokens 1000 --verify models/kjv-spike-driven.pt
     """
     from hw_sim import Simulator
-    from hw_sim.streams import cut, score, score_of
+    from hw_sim.run.streams import cut, score, score_of
 
     if lava_python is not None and backend != "lava":
         raise UserError("--lava-python goes with --backend lava")
@@ -91,7 +91,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     corpus, part = load_text(data, split, tokens or (None if spread else ONE_STREAM), units)
     simulator = Simulator.from_nir(graph)
     if (int8 or backend == "lava") and not simulator.plan.integer:
-        from exporters.loihi.quantize import quantize
+        from hw_sim.graph.quantize import quantize
 
         simulator = Simulator.from_nir(quantize(graph))
     del graph
@@ -119,14 +119,14 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         **facts_of(simulator.plan, found, pieces, units, elapsed),
     }
     if backend == "lava":
-        from exporters.loihi import supervisor
-        from hw_sim.verify import compare
+        from exporters.loihi.lava import supervisor
+        from hw_sim.counts.compare import compare
 
         with progress_bar("running Lava", len(part), as_json) as advance:
             lava = supervisor.run(simulator.plan, part, python=lava_python, progress=advance)
         facts["lava"] = {**compare(result.logits, result.spikes, lava.logits, lava.spikes), "time_s": lava.time_s}
     if verify:
-        from hw_sim.verify import compare
+        from hw_sim.counts.compare import compare
         from spikegpt.record import record
 
         facts["verify"] = {"checkpoint": verify, **compare(result.logits, result.spikes, *record(verify, part))}
@@ -156,13 +156,13 @@ def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: s
 def score_pieces(plan: "Plan", pieces: list[np.ndarray], workers: int | None, scheduler: str | None,
                  resume: Path | None, advance: Callable[[int], None]) -> "Score":  # fmt: skip
     """Run independent streams on Dask workers, or on the cores of this process."""
-    from hw_sim.finished import Finished
-    from hw_sim.streams import score_streams
+    from hw_sim.run.resume import Finished
+    from hw_sim.run.streams import score_streams
 
     finished = Finished(resume, plan, pieces) if resume else None
     if not (workers or scheduler):
         return score_streams(plan, pieces, len(os.sched_getaffinity(0)), finished, advance)
-    from hw_sim import cluster
+    from hw_sim.run import cluster
 
     with cluster.client(scheduler, workers or 1) as client:
         return cluster.score_on(client, plan, pieces, finished, advance)
@@ -172,6 +172,6 @@ def tracing(plan: "Plan", path: Path | None, membranes: tuple[str, ...]) -> Abst
     """The trace to write, or none."""
     if path is None:
         return nullcontext()
-    from hw_sim.traces import Trace
+    from hw_sim.run.traces import Trace
 
     return Trace(plan, path, membranes)

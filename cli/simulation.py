@@ -10,16 +10,16 @@ import numpy as np
 from spikegpt.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from hw_sim.counts.counts import MatrixCount
     from hw_sim.plan import Plan
-    from hw_sim.results import MatrixCount
-    from hw_sim.streams import Score
+    from hw_sim.run.streams import Score
 
 
 def facts_of(
     plan: "Plan", score: "Score", streams: Sequence[np.ndarray], units: Tokenizer, elapsed_s: float
 ) -> dict[str, Any]:
     """Quality, speed and exact counts of streams of tokens that took `elapsed_s` together."""
-    from hw_sim.nodes import elementwise_totals, node_counts
+    from hw_sim.counts.nodes import elementwise_totals, node_counts
 
     counts, n = score.counts, sum(map(len, streams))
     nodes = node_counts(plan, counts)

@@ -61,7 +61,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from spikegpt.corpus import load_corpus
-    from spikegpt.parallel import choose_device
+    from spikegpt.distributed import choose_device
     from spikegpt.train import TrainConfig
     from spikegpt.train import train as run
 

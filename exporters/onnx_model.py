@@ -14,9 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from exporters.nir.extensions import WKV, WKV_START, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
-from exporters.nir.passes import DT
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.extensions import DT, WKV, WKV_START, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from hw_sim.graph.wiring import Wiring
 from spikegpt import __version__
 from spikegpt.errors import UserError
 

@@ -13,7 +13,7 @@ import numpy as np
 from exporters.manifest import MANIFEST, sha256
 from exporters.nir import write
 from exporters.nir.segments import write_segments
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.wiring import Wiring
 from spikegpt import __version__
 from spikegpt.corpus import load_corpus
 from spikegpt.errors import UserError
@@ -52,8 +52,8 @@ def fill_nir(graph: nir.NIRGraph, folder: Path) -> dict:
 
 def fill_onnx(graph: nir.NIRGraph, folder: Path) -> dict:
     """The float model and the one with int8 matrices; each for one token a call and for whole texts."""
-    from exporters.loihi.quantize import quantize  # here, as numba and onnx would weigh on the other targets' memory
     from exporters.onnx_model import write_onnx
+    from hw_sim.graph.quantize import quantize  # here, as numba and onnx would weigh on the other targets' memory
 
     return {"float32": write_onnx(graph, folder), "int8": write_onnx(quantize(graph), folder, "-int8")}
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from spikegpt.errors import UserError
 from spikegpt.files import directory
-from spikegpt.sources import pieces
+from spikegpt.texts import pieces
 from spikegpt.tokenizer import Bytes, Characters, Tokenizer, smallest_type, tokenizer_from_dict
 
 SPLITS = ("train", "valid", "test")

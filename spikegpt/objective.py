@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from spikegpt.distributed import Place
 from spikegpt.evaluate import fan_out_weights
 from spikegpt.model import SpikeGPT, State, Taps
-from spikegpt.parallel import Place
 from spikegpt.transformer import Transformer
 
 

@@ -21,12 +21,12 @@ from torch import Tensor
 from spikegpt import checkpoint
 from spikegpt.config import TRANSFORMER, Config
 from spikegpt.corpus import Corpus
+from spikegpt.distributed import Place, place
 from spikegpt.errors import UserError
 from spikegpt.evaluate import STREAMS, Evaluation, evaluate
 from spikegpt.files import write_atomically
 from spikegpt.model import SpikeGPT, build
 from spikegpt.objective import Carried, Objective, Score
-from spikegpt.parallel import Place, place
 from spikegpt.training_log import Row, plot_curve, write_log
 from spikegpt.transformer import Transformer
 

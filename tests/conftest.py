@@ -14,7 +14,7 @@ from spikegpt import Config, SpikeGPT
 from spikegpt.config import VARIANTS
 
 VOCAB = 50
-LAVA_CHILDREN = (b"exporters.loihi.worker", b"exporters.loihi.standard", b"tests.lava_chain")
+LAVA_CHILDREN = (b"exporters.loihi.lava.blocks.worker", b"exporters.loihi.lava.standard", b"tests.lava_chain")
 
 
 def pytest_runtest_setup(item) -> None:
@@ -32,9 +32,7 @@ def leftovers() -> set[str]:
             command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if any(
-            name in command for name in (b"exporters.loihi.worker", b"exporters.loihi.standard", b"tests.lava_chain")
-        ):
+        if any(name in command for name in LAVA_CHILDREN):
             found.add(f"process {process.name}")
     return found
 

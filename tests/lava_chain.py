@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from exporters.loihi.compat import import_lava
+from exporters.loihi.lava.compat import import_lava
 
 
 def main(folder: Path) -> None:

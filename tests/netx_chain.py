@@ -9,8 +9,8 @@ from types import ModuleType
 
 import numpy as np
 
-from exporters.loihi.compat import import_lava
-from exporters.loihi.watch import run_watched
+from exporters.loihi.lava.compat import import_lava
+from exporters.loihi.lava.watch import run_watched
 
 
 def main(net: Path, folder: Path) -> None:

@@ -7,8 +7,7 @@ import nir
 import numpy as np
 from hypothesis import strategies as st
 
-from exporters.nir import DT
-from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
 
 TOKENS = 11  # vocabulary
 WIDTHS = (1, 2, 3, 7, 8, 9, 17, 24, 33, 290)  # around the blocks of the kernels, and beyond PARTIAL rows

@@ -16,12 +16,13 @@ import pytest
 import torch
 
 from exporters import nir as exporter
-from exporters.loihi import agreement, calibration, netx, supervisor
-from exporters.loihi.quantize import quantize
+from exporters.loihi import agreement, calibration, netx
+from exporters.loihi.lava import supervisor
 from exporters.targets import export_to, sha256
 from hw_sim import Simulator
-from hw_sim import fixed_point as fp
-from hw_sim.planner import build
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
+from hw_sim.plan import fixed_point as fp
 from spikegpt import Config, SpikeGPT
 from tests.conftest import lively_model
 
@@ -221,13 +222,13 @@ def test_simulate_takes_the_folder_and_an_interpreter(run, text_bundle):
 
 
 def test_verify_names_files_that_changed_since_the_export(run, text_bundle):
-    (text_bundle / "lava_runtime" / "hw_sim" / "fixed_point.py").write_text("ONE = 1\n")
+    (text_bundle / "lava_runtime" / "hw_sim" / "plan" / "fixed_point.py").write_text("ONE = 1\n")
     (text_bundle / "blocks" / "block0_ffn_key.net").unlink()
     code, out, _ = run("verify", text_bundle)
     assert code == 1
     verdict = out.splitlines()[-1]
     assert verdict.startswith("DISAGREE: changed since the export: ")
-    assert "lava_runtime/hw_sim/fixed_point.py" in verdict
+    assert "lava_runtime/hw_sim/plan/fixed_point.py" in verdict
     assert "blocks/block0_ffn_key.net" in verdict
     code, out, _ = run("verify", text_bundle, "--json")
     assert code == 1

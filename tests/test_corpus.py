@@ -12,7 +12,7 @@ import pytest
 import zstandard
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from spikegpt import Config, SpikeGPT, UserError, checkpoint, sources
+from spikegpt import Config, SpikeGPT, UserError, checkpoint, texts
 from spikegpt.corpus import load_corpus, prepare
 from spikegpt.evaluate import evaluate
 from spikegpt.generate import generate
@@ -83,7 +83,7 @@ def packed(kind: str, folder):
 @pytest.mark.parametrize("kind", ["txt", "xz", "txt.zst", "zip"])
 @pytest.mark.parametrize("piece", [7, 1 << 20])
 def test_every_format_gives_the_tokens_of_the_plain_text(kind, piece, tmp_path, monkeypatch):
-    monkeypatch.setattr(sources, "PIECE", piece)
+    monkeypatch.setattr(texts, "PIECE", piece)
     path, characters = packed(kind, tmp_path), Characters.of(set(TEXT.decode()))
     expected = characters.encode(TEXT)
     assert (load_corpus(str(path), "characters").tokens == expected).all()
@@ -133,7 +133,7 @@ def test_enwik8_must_be_enwik8(tmp_path, monkeypatch):
     path.write_bytes(TEXT)
     with pytest.raises(UserError, match="not the text its name says"):
         load_corpus(str(path))
-    monkeypatch.setitem(sources.KNOWN, "enwik8", (len(TEXT), hashlib.sha256(TEXT).hexdigest()))
+    monkeypatch.setitem(texts.KNOWN, "enwik8", (len(TEXT), hashlib.sha256(TEXT).hexdigest()))
     assert len(load_corpus(str(path)).tokens) == len(TEXT)
     with zipfile.ZipFile(tmp_path / "enwik8.zip", "w") as archive:
         archive.writestr("enwik8", TEXT[:-1])

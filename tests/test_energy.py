@@ -7,12 +7,12 @@ import pytest
 import yaml
 
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
 from hw_sim.energy import price, profiles, report, work
 from hw_sim.energy.baselines import BASELINES
 from hw_sim.energy.html import page
 from hw_sim.energy.measure import Shape, bits_per_byte, measure
+from hw_sim.graph.quantize import quantize
 from spikegpt import UserError
 from spikegpt.tokenizer import Bytes, Characters
 from tests.conftest import VOCAB, lively_model

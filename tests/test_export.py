@@ -9,7 +9,7 @@ import pytest
 
 from exporters import nir as exporter
 from exporters import targets
-from exporters.loihi.quantize import quantize
+from hw_sim.graph.quantize import quantize
 from spikegpt import UserError
 from tests.conftest import lively_model
 

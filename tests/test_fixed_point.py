@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exporters.nir.extensions import WKV, LayerNorm
-from hw_sim import fixed_point as fp
+from hw_sim.graph.extensions import WKV, LayerNorm
+from hw_sim.plan import fixed_point as fp
 
 
 def rms(x: np.ndarray) -> float:

@@ -123,8 +123,8 @@ FUZZ = """
 import resource, sys, numpy as np
 from pathlib import Path
 from exporters.nir import read
-from exporters.nir.foreign import drive, read_foreign
-from hw_sim.planner import build
+from hw_sim.graph.foreign import drive, read_foreign
+from hw_sim.graph.to_plan import build
 from spikegpt.errors import UserError
 good, scratch = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
 refused = 0

@@ -8,12 +8,12 @@ import pytest
 
 from exporters import nir as exporter
 from exporters.loihi import limits
-from exporters.loihi.quantize import fold_scales_into_thresholds, quantize, round_matrices
 from hw_sim import Simulator
-from hw_sim import fixed_point as fp
-from hw_sim.interpreter import Interpreter
+from hw_sim.graph.quantize import fold_scales_into_thresholds, quantize, round_matrices
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
-from hw_sim.planner import build
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import lively_model
 

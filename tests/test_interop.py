@@ -14,10 +14,10 @@ import pytest
 import spikegpt
 from cli.main import main
 from exporters import nir as exporter
-from exporters.nir.foreign import drive, read_foreign
 from exporters.nir.segments import cut
 from exporters.targets import export_to
 from hw_sim import Simulator
+from hw_sim.graph.foreign import drive, read_foreign
 from spikegpt import UserError
 from tests.conftest import lively_model
 

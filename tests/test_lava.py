@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
-from exporters.loihi import supervisor
-from exporters.loihi.quantize import quantize
-from exporters.loihi.stages import cut
+from exporters.loihi.lava import supervisor
+from exporters.loihi.lava.blocks.cut import cut
 from hw_sim import Simulator
-from hw_sim.interpreter import Interpreter
+from hw_sim.counts.compare import compare
+from hw_sim.graph.quantize import quantize
 from hw_sim.plan import Op
-from hw_sim.verify import compare
+from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import leftovers, lively_model
 

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
-from exporters.loihi import standard
-from exporters.loihi.quantize import quantize
-from exporters.loihi.standard.dataflow import order, sources
-from exporters.loihi.standard.nodes import STANDARD, Kind, Schedule
-from exporters.loihi.standard.ranges import ranges, wkv_reach
-from exporters.loihi.standard.schedule import schedule
+from exporters.loihi.lava import standard
+from exporters.loihi.lava.standard.dataflow import order, sources
+from exporters.loihi.lava.standard.nodes import STANDARD, Kind, Schedule
+from exporters.loihi.lava.standard.ranges import ranges, wkv_reach
+from exporters.loihi.lava.standard.schedule import schedule
 from hw_sim import Simulator
-from hw_sim import fixed_point as fp
-from hw_sim.interpreter import Interpreter
+from hw_sim.counts.compare import compare
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import FIELDS, Op, Plan
-from hw_sim.planner import build
-from hw_sim.verify import compare
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import leftovers, lively_model
 

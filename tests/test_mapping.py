@@ -18,14 +18,14 @@ from exporters.loihi.mapping.improve import improve
 from exporters.loihi.mapping.mesh import hops_of, links_of, xy_route
 from exporters.loihi.mapping.partition import partition
 from exporters.loihi.quality import quality
-from exporters.loihi.quantize import body, prune_matrices, quantize
 from hw_sim import Simulator
+from hw_sim.counts.counts import Counts, PopulationCount
+from hw_sim.counts.nonzero import nonzero_operations
 from hw_sim.energy.measure import bits_per_byte
 from hw_sim.energy.price import read_placement
-from hw_sim.nonzero import nonzero_operations
+from hw_sim.graph.quantize import body, prune_matrices, quantize
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
-from hw_sim.planner import build
-from hw_sim.results import Counts, PopulationCount
 from spikegpt import Config, SpikeGPT, UserError
 from spikegpt.tokenizer import Bytes
 from tests.conftest import lively_model

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from exporters import nir as exporter
-from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
-from exporters.nir.files import forget
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from hw_sim.graph.files import forget
+from hw_sim.graph.wiring import Wiring
 from spikegpt import UserError
 from spikegpt.kernels.reference import wkv_loop
 from tests.conftest import lively_model
@@ -68,8 +68,8 @@ def test_no_torch_is_imported_downstream_of_the_file(spiking_model, tmp_path):
     code = (
         "import sys, pkgutil, importlib, numpy as np, hw_sim\n"
         "names = [m.name for m in pkgutil.walk_packages(hw_sim.__path__, 'hw_sim.')]\n"
-        "for name in [*names, 'exporters.targets', 'exporters.loihi.supervisor']: importlib.import_module(name)\n"
-        "assert {'hw_sim.cluster', 'hw_sim.kernels.whole', 'hw_sim.energy.html'} <= set(names)\n"
+        "for name in [*names, 'exporters.targets', 'exporters.loihi.lava.supervisor']: importlib.import_module(name)\n"
+        "assert {'hw_sim.run.cluster', 'hw_sim.run.loop_int8', 'hw_sim.energy.html'} <= set(names)\n"
         f"hw_sim.Simulator.from_nir({str(path)!r}).run(np.arange(5))\n"
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
+from hw_sim.counts.counts import merge
+from hw_sim.counts.nodes import ELEMENTWISE, elementwise_totals, messages, node_counts
 from hw_sim.energy import work
-from hw_sim.interpreter import Interpreter
-from hw_sim.nodes import ELEMENTWISE, elementwise_totals, messages, node_counts
+from hw_sim.graph.quantize import quantize
 from hw_sim.plan import Op
-from hw_sim.results import merge
+from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import lively_model
 

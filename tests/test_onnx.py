@@ -10,10 +10,10 @@ import torch
 
 import spikegpt
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
-from exporters.nir.reference import run as reference_run
 from exporters.onnx_model import write_onnx
 from exporters.targets import export_to
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.reference import run as reference_run
 from tests.conftest import lively_model, torch_run
 
 

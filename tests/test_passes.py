@@ -7,11 +7,11 @@ import pytest
 import spikegpt
 from cli.main import main
 from exporters import nir as exporter
-from exporters.nir.extensions import LayerNorm, TokenShift
 from exporters.nir.lower import translate
 from exporters.nir.passes import PASSES, fold_embedding_norm, mark_spike_fed, split_token_shift
-from exporters.nir.reference import run
 from hw_sim import Simulator
+from hw_sim.graph.extensions import LayerNorm, TokenShift
+from hw_sim.graph.reference import run
 from spikegpt import UserError
 from tests.conftest import torch_run
 

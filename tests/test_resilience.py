@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
-from exporters.loihi import supervisor
-from exporters.loihi.quantize import quantize
-from hw_sim.planner import build
+from exporters.loihi.lava import supervisor
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
 from spikegpt import Config, SpikeGPT, UserError
 from tests.conftest import VOCAB, lively_model
 

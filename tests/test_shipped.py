@@ -7,12 +7,13 @@ import pytest
 
 import spikegpt
 from exporters import nir as exporter
-from exporters.loihi import limits, supervisor
-from exporters.loihi.quantize import quantize
+from exporters.loihi import limits
+from exporters.loihi.lava import supervisor
 from hw_sim import Simulator
+from hw_sim.counts.compare import compare
 from hw_sim.energy import work
 from hw_sim.energy.measure import bits_per_byte
-from hw_sim.verify import compare
+from hw_sim.graph.quantize import quantize
 from spikegpt.corpus import load_corpus
 from spikegpt.record import record
 from spikegpt.tokenizer import Bytes

@@ -7,7 +7,7 @@ import torch
 
 from exporters import nir as exporter
 from hw_sim import Simulator
-from hw_sim.verify import compare
+from hw_sim.counts.compare import compare
 from spikegpt import UserError
 from tests.conftest import VOCAB, lively_model, torch_run
 

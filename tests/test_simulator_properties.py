@@ -11,14 +11,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from exporters import nir as exporter
-from exporters.nir import reference
 from hw_sim import Simulator
-from hw_sim import fixed_point as fp
-from hw_sim.bounds import check_accumulators
-from hw_sim.interpreter import Interpreter
+from hw_sim.counts.counts import merge
+from hw_sim.graph import reference
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import FIELDS, Op, Plan
-from hw_sim.planner import build
-from hw_sim.results import merge
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.checks import check_accumulators
+from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import lively_model
 from tests.random_networks import TOKENS, networks
@@ -168,7 +168,7 @@ def test_a_weight_or_parameter_that_is_not_finite_names_its_node(float_plan, bad
 @pytest.mark.parametrize("op", [Op.SIGMOID, Op.SQUARED_RELU, Op.WKV, Op.LAYER_NORM, Op.MULTIPLY, Op.SCALE, Op.ADD])
 def test_no_operation_swallows_nan(op):
     """What a matrix sums to inf - inf must not come out of the next operation as a number."""
-    from hw_sim.pipeline import run_rows
+    from hw_sim.run.pipeline import run_rows
 
     n = 9
     table = np.zeros((1, len(FIELDS)), np.int64)

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
-from exporters.loihi.quantize import quantize
 from hw_sim import Simulator
-from hw_sim.finished import Finished
-from hw_sim.planner import build
-from hw_sim.streams import combine, cut, score, score_of, score_streams
-from hw_sim.traces import Trace
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
+from hw_sim.run.resume import Finished
+from hw_sim.run.streams import combine, cut, score, score_of, score_streams
+from hw_sim.run.traces import Trace
 from spikegpt import UserError
 from tests.conftest import VOCAB, lively_model
 
@@ -108,7 +108,7 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(plan, tmp_path):
 
 @pytest.mark.slow
 def test_dask_workers_give_the_same_even_if_one_is_killed_and_a_finished_run_is_not_repeated(plan, tmp_path):
-    from hw_sim.cluster import client, score_on
+    from hw_sim.run.cluster import client, score_on
 
     streams = cut(np.tile(TEXT, 60), 12)
     expected = score_streams(plan, streams, 2)
@@ -137,7 +137,7 @@ def test_dask_workers_give_the_same_even_if_one_is_killed_and_a_finished_run_is_
 
 @pytest.mark.filterwarnings("ignore")  # of tornado's about the connection that failed
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
-    from hw_sim import cluster
+    from hw_sim.run import cluster
 
     monkeypatch.setattr(cluster, "ANSWER_S", 0.3)
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9"), cluster.client("tcp://127.0.0.1:9", 1):

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from exporters import nir as exporter
-from exporters.loihi import standard, supervisor
 from exporters.loihi.bundle import INT8_GRAPH, WEIGHTS
+from exporters.loihi.lava import standard, supervisor
 from hw_sim import Simulator
-from hw_sim import fixed_point as fp
-from hw_sim.interpreter import Interpreter
+from hw_sim.counts.compare import compare
+from hw_sim.counts.counts import Result
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import Op, Plan
-from hw_sim.planner import build
-from hw_sim.results import Result
-from hw_sim.verify import compare
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.interpreter import Interpreter
 from spikegpt.errors import UserError
 
 INTERPRETED = 16  # tokens: the specification is slow

@@ -8,15 +8,15 @@ import numpy as np
 
 from exporters.loihi import limits
 from exporters.loihi.calibration import calibrate
+from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.mapping import fit, load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, headline, table
 from exporters.loihi.netx import write_nets
-from exporters.loihi.quantize import quantize
 from exporters.loihi.readme import readme
-from exporters.loihi.runtime import ROOT, write_runtime
 from exporters.loihi.settings import Settings, measure
 from exporters.nir import write
-from hw_sim.planner import build
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
 from spikegpt.corpus import load_corpus
 
 INT8_GRAPH, WEIGHTS = "model-int8.nir", "weights.npz"

@@ -10,9 +10,9 @@ import nir
 import numpy as np
 
 from hw_sim import Simulator
-from hw_sim import fixed_point as fp
-from hw_sim.interpreter import Interpreter
 from hw_sim.plan import Op, Plan
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.interpreter import Interpreter
 
 CHUNK = 512  # tokens recorded at a time
 RANGE_TOKENS = 16, 128  # at least and at most, of the text, for the ranges of signals

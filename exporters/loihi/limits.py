@@ -1,9 +1,9 @@
 """Whether an integer plan fits the chip's number formats whatever its inputs are."""
 
 from exporters.loihi.mapping.groups import lif_behind
-from hw_sim import fixed_point as fp
-from hw_sim.bounds import largest_sums
 from hw_sim.plan import Plan
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.checks import largest_sums
 from spikegpt.errors import UserError
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hw_sim.fixed_point import DECAY_BITS
 from hw_sim.plan import Op, Plan
+from hw_sim.plan.fixed_point import DECAY_BITS
 
 NO_CURRENT_MEMORY = 4096  # iDecay: the loader gives Lava du = iDecay - 1, and 4095 forgets at every step
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
+from hw_sim.counts.counts import Counts
 from hw_sim.plan import Plan
-from hw_sim.results import Counts
-from hw_sim.simulator import Simulator
-from hw_sim.streams import score
+from hw_sim.run.simulator import Simulator
+from hw_sim.run.streams import score
 from spikegpt.tokenizer import Tokenizer
 
 

@@ -22,7 +22,7 @@ def main() -> None:
     what.add_argument("--tokens", type=Path, help="instead of a text, a .npy of tokens (T,)")
     parser.add_argument("--out", type=Path, help="a new .npz for the logits (T, V) and the spikes (T, n) by population")
     arguments = parser.parse_args()
-    from exporters.loihi import supervisor
+    from exporters.loihi.lava import supervisor
     from hw_sim.plan import Plan
     from spikegpt.errors import UserError
 

@@ -8,11 +8,11 @@ import nir
 import numpy as np
 
 from exporters.loihi.quality import quality
-from hw_sim.nonzero import nonzero_operations
+from hw_sim.counts.counts import Counts
+from hw_sim.counts.nonzero import nonzero_operations
 from hw_sim.plan import Plan
-from hw_sim.results import Counts
-from hw_sim.simulator import Simulator
-from hw_sim.streams import score
+from hw_sim.run.simulator import Simulator
+from hw_sim.run.streams import score
 from spikegpt.corpus import load_corpus
 from spikegpt.tokenizer import Tokenizer
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import nir
 
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.wiring import Wiring
 from spikegpt.errors import UserError
 
 BOX, TALL, GAP_X, GAP_Y, MARGIN = 168, 38, 18, 40, 24  # pixels

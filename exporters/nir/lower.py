@@ -9,8 +9,8 @@ from typing import Any
 import nir
 import numpy as np
 
-from exporters.nir.extensions import WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, TokenShift
-from exporters.nir.passes import DT, PASSES
+from exporters.nir.passes import PASSES
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, TokenShift
 from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS
 from spikegpt.errors import UserError
 

@@ -1,17 +1,13 @@
-"""The passes that lower a translated model: each takes a graph and returns a new one, with one idea and one promise.
-
-DT is the step of the event simulator in NIR's seconds; SpikingJelly, snnTorch and norse can all be run at it.
-"""
+"""The passes that lower a translated model: each takes a graph and returns a new one, with one idea and one promise."""
 
 from dataclasses import replace
 
 import nir
 import numpy as np
 
-from exporters.nir.extensions import LayerNorm, TokenShift
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.extensions import DT, LayerNorm, TokenShift
+from hw_sim.graph.wiring import Wiring
 
-DT = 1e-4
 ROWS = 256  # embedding rows normalised at a time, to bound memory
 
 

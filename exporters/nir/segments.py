@@ -12,10 +12,10 @@ from typing import Any
 import nir
 import numpy as np
 
-from exporters.nir.files import write
-from exporters.nir.passes import DT
-from exporters.nir.reference import run
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.extensions import DT
+from hw_sim.graph.files import write
+from hw_sim.graph.reference import run
+from hw_sim.graph.wiring import Wiring
 from spikegpt.files import write_atomically
 
 # SpikingJelly wants tau > dt. At tau = dt (1 + 2^-40) a membrane keeps 1e-12 of itself: nothing, in float32.

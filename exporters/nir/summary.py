@@ -6,9 +6,9 @@ from typing import Any
 import nir
 import numpy as np
 
-from exporters.nir.check import width
 from exporters.nir.segments import cut
-from exporters.nir.wiring import Wiring
+from hw_sim.graph.check import width
+from hw_sim.graph.wiring import Wiring
 
 REST = "outside blocks"
 

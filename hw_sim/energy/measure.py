@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from exporters.nir import reference
-from exporters.nir.wiring import Wiring
+from hw_sim.counts.counts import Result
 from hw_sim.energy import work
 from hw_sim.energy.work import Work
-from hw_sim.results import Result
-from hw_sim.simulator import Simulator
-from hw_sim.streams import next_token_nats
+from hw_sim.graph import reference
+from hw_sim.graph.wiring import Wiring
+from hw_sim.run.simulator import Simulator
+from hw_sim.run.streams import next_token_nats
 from spikegpt.tokenizer import Tokenizer
 
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow

@@ -7,9 +7,9 @@ structure guarantees binary inputs; every other one is a multiply-accumulate (`m
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hw_sim.nodes import ELEMENTWISE, elementwise_totals, node_counts
+from hw_sim.counts.counts import Result
+from hw_sim.counts.nodes import ELEMENTWISE, elementwise_totals, node_counts
 from hw_sim.plan import Plan
-from hw_sim.results import Result
 
 MAC, AC, GRADED = "mac", "ac", "graded"  # real inputs; binary by structure; integer events (multiply and add)
 DECODE, MEAN, PREFILL = "decode", "mean", "prefill"

@@ -9,8 +9,8 @@ from exporters.loihi.mapping.chip import load_chip
 from exporters.loihi.mapping.groups import groups_of
 from exporters.loihi.mapping.mapper import Mapping, map_plan
 from exporters.loihi.mapping.mesh import coordinates
+from hw_sim.counts.counts import Counts
 from hw_sim.plan import Plan
-from hw_sim.results import Counts
 from spikegpt.errors import UserError
 
 BUSIEST = 10  # links listed

@@ -9,8 +9,8 @@ from exporters.loihi.mapping.groups import Group, groups_of, off_chip, weight_bi
 from exporters.loihi.mapping.improve import improve
 from exporters.loihi.mapping.mesh import Hops, hops_of, links_of
 from exporters.loihi.mapping.partition import Partition, partition
+from hw_sim.counts.counts import Counts
 from hw_sim.plan import Plan
-from hw_sim.results import Counts
 from spikegpt.errors import UserError
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from exporters.loihi.mapping.chip import Chip
 from exporters.loihi.mapping.groups import Group
-from hw_sim import fixed_point as fp
+from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
 
 GRADED_BITS = fp.NORM_INPUT_LIMIT.bit_length() + 1  # a signal between custom neurons, with its sign

@@ -1,0 +1,1 @@
+"""The network in Lava, always in a supervised child process: Lava hangs where it should fail."""

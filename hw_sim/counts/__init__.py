@@ -1,0 +1,1 @@
+"""What a run did: exact integer counts by matrix, population and node."""

@@ -1,0 +1,203 @@
+"""Reading and writing `.nir` files: streamed, whole or absent, and never trusting what a file says of itself."""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nir
+import numpy as np
+
+from hw_sim.graph.check import SUPPORTED, check
+from hw_sim.graph.screen import screened
+from spikegpt.errors import UserError
+from spikegpt.files import write_atomically
+
+SLAB = 1 << 20  # values of an array written at a time: a transposed or mapped array is never copied whole
+UNPACKED = 64 << 20  # bytes that any file may unpack to,
+UNPACKED_PER_BYTE = 20  # and for each byte that it holds, so many more: compressed zeros are not a network
+LOOKED_AT = 1 << 20  # bytes; larger arrays of plain numbers are not read twice
+MAPPED = 1 << 16  # bytes; larger arrays of plain numbers stay in the file
+# What h5py, nir and numpy raise on a damaged file.
+DAMAGE = (OSError, KeyError, ValueError, TypeError, AssertionError, AttributeError, IndexError, RuntimeError,
+          OverflowError, MemoryError)  # fmt: skip
+
+
+def write(graph: nir.NIRGraph, path: str | Path) -> None:
+    """Write a graph atomically, laid out as `nir.write` does, uncompressed and array by array.
+
+    Trained weights do not compress, and gzip costs 5x the time; `nir.write` would copy the whole graph first.
+    """
+    write_atomically(Path(path), lambda beside: _store(graph, beside))
+
+
+def _store(graph: nir.NIRGraph, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        _store_value(file, "version", nir.version)
+        root = file.create_group("node")
+        _store_value(root, "type", "NIRGraph")
+        _store_value(root, "edges", sorted(graph.edges))
+        _store_group(root, "metadata", graph.metadata)
+        nodes = root.create_group("nodes")
+        for name in sorted(graph.nodes):
+            node = graph.nodes[name]
+            held = {f.name: getattr(node, f.name) for f in fields(node)}
+            ports = held.pop("input_type"), held.pop("output_type")
+            if isinstance(node, nir.Input | nir.Output):
+                held["shape"] = next(iter(ports[isinstance(node, nir.Output)].values()))
+            _store_group(nodes, name, {**held, "type": type(node).__name__})
+
+
+def _store_group(parent: h5py.Group, name: str, values: dict[str, Any]) -> None:
+    if not values:
+        return
+    group = parent.create_group(name)
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _store_group(group, key, value)
+        else:
+            _store_value(group, key, value)
+
+
+def _store_value(group: h5py.Group, key: str, value: Any) -> None:
+    if isinstance(value, str):
+        group.create_dataset(key, data=value, dtype=h5py.string_dtype())
+    elif not isinstance(value, np.ndarray) or not value.ndim:
+        group.create_dataset(key, data=value)
+    else:
+        stored = group.create_dataset(key, value.shape, value.dtype)
+        rows = max(1, SLAB // max(1, value[0].size))
+        for low in range(0, len(value), rows):
+            stored[low : low + rows] = value[low : low + rows]
+
+
+def read(path: str | Path) -> nir.NIRGraph:
+    """Read a `.nir` file and check it. Arrays of more than MAPPED bytes stay in the file and are mapped, read-only.
+
+    Raises UserError if the file is missing, damaged, hostile, or holds nodes this toolchain does not understand.
+    """
+    graph = load(path)
+    check(graph, str(path))
+    for node in graph.nodes.values():
+        for value in vars(node).values():
+            forget(value)
+    return graph
+
+
+def forget(values: Any) -> None:
+    """Give back the memory of an array that is mapped from a file, until it is read again."""
+    while isinstance(values, np.ndarray) and values.base is not None:
+        values = values.base
+    if isinstance(values, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        values.madvise(mmap.MADV_DONTNEED)
+
+
+def load(path: str | Path) -> nir.NIRGraph:
+    """The graph that a `.nir` file spells, not yet checked; raises UserError where it spells none."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    budget = UNPACKED + UNPACKED_PER_BYTE * path.stat().st_size
+    try:
+        screened(lambda: _look(path, budget), min(budget, UNPACKED))
+        with h5py.File(path, "r") as file:
+            return _graph(file, _Reader(budget))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+    except DAMAGE as error:
+        raise UserError(f"{path}: not a readable NIR graph: {_reason(error)}") from error
+
+
+def _look(path: Path, budget: int) -> None:
+    """Read all that a graph is made of but its large arrays; raises what reading it would raise."""
+    try:
+        with h5py.File(path, "r") as file:
+            reader = _Reader(budget, largest=LOOKED_AT)
+            reader.values(file["node"])
+            for name, group in file["node"]["nodes"].items():
+                with _named(name):
+                    reader.values(group)
+    except DAMAGE as error:
+        raise UserError(f"not a readable NIR graph: {_reason(error)}") from error
+
+
+class _Reader:
+    """Reads data sets of one file until they hold more than the file can be trusted with."""
+
+    def __init__(self, budget: int, largest: int | None = None):
+        self.budget, self.largest = budget, largest  # arrays of more bytes than `largest` are passed over
+        self.mapped: mmap.mmap | None = None
+
+    def whole(self, file: h5py.File) -> mmap.mmap:
+        """The file as memory, mapped once."""
+        if self.mapped is None:
+            with Path(file.filename).open("rb") as raw:
+                self.mapped = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)
+        return self.mapped
+
+    def values(self, group: h5py.Group) -> dict[str, Any]:
+        """The data sets of a group; a group inside it is metadata, or not ours."""
+        held = {}
+        for key in group:
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise UserError(f"{group.name}/{key} is a link to elsewhere")
+            item = group[key]
+            if isinstance(item, h5py.Dataset):
+                held[key] = self.value(item)
+            elif key == "metadata":
+                held[key] = {k: self.value(v) for k, v in item.items() if isinstance(v, h5py.Dataset)}
+            elif key != "nodes":
+                raise UserError(f"{group.name}/{key} is a group where a value should be")
+        return held
+
+    def value(self, item: h5py.Dataset) -> Any:
+        if item.dtype.kind not in "fiubcS" and h5py.check_string_dtype(item.dtype) is None:
+            raise UserError(f"{item.name} holds {item.dtype}, neither numbers nor text")
+        held = item.size * item.dtype.itemsize
+        self.budget -= held
+        if self.budget < 0:
+            raise UserError(f"{item.name} of shape {item.shape} unpacks to far more than the file holds")
+        if self.largest is not None and held > self.largest and item.dtype.kind in "fiu":
+            return None
+        start = item.id.get_offset()  # None unless the numbers lie in the file as they are in memory
+        plain = start is not None and item.dtype.kind in "fiu" and item.dtype.isnative
+        if plain and held > MAPPED and self.largest is None:
+            return np.ndarray(item.shape, item.dtype, self.whole(item.file), start)
+        value = item[()]
+        return value.decode() if isinstance(value, bytes) else value
+
+
+def _graph(file: h5py.File, reader: _Reader) -> nir.NIRGraph:
+    root = file["node"]
+    own = reader.values(root)
+    nodes = {}
+    for name, group in root["nodes"].items():
+        with _named(name):
+            nodes[name] = _node(reader.values(group))
+    edges = [(source.decode(), target.decode()) for source, target in own["edges"]]
+    return nir.NIRGraph(nodes, edges, metadata=own.get("metadata", {}), type_check=False)
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put the node's name in front of what goes wrong with it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"node {name!r}: {error}") from error
+    except DAMAGE as error:
+        raise UserError(f"node {name!r}: {_reason(error)}") from error
+
+
+def _node(held: dict[str, Any]) -> nir.NIRNode:
+    kind = held["type"]
+    if kind not in SUPPORTED:
+        raise UserError(f"it is a {kind}, which is not supported; known: {', '.join(sorted(SUPPORTED))}")
+    return SUPPORTED[kind].from_dict(held)
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,0 +1,101 @@
+"""Passes from a float NIR graph to one with int8 matrices; each returns a new graph and says what it preserves."""
+
+from dataclasses import replace
+
+import nir
+import numpy as np
+
+from hw_sim.graph.check import check
+from hw_sim.graph.extensions import DT
+from hw_sim.graph.wiring import Wiring
+from hw_sim.plan.fixed_point import THRESHOLD_LIMIT
+
+BITS = 8  # of a weight by default: symmetric, -127 to 127
+
+
+def quantize(graph: nir.NIRGraph, bits: int = BITS, prune: float = 0.0) -> nir.NIRGraph:
+    """All passes in order: small weights zeroed, int8 matrices with explicit scales, scales folded into thresholds.
+
+    `bits`, 2 to 8, and `prune`, a share, are those of the body; the head stays off the chip and keeps 8 bits.
+    """
+    quantized = fold_scales_into_thresholds(round_matrices(prune_matrices(graph, prune), bits))
+    check(quantized, "int8 graph")
+    return quantized
+
+
+def body(graph: nir.NIRGraph) -> list[str]:
+    """The matrices but the embedding and those whose output goes nowhere but to the Output: the head."""
+    wiring, found = Wiring(graph), []
+    for name, node in graph.nodes.items():
+        ends = wiring.readers[name]
+        while len(ends) == 1 and isinstance(graph.nodes[ends[0]], nir.Scale):
+            ends = wiring.readers[ends[0]]
+        is_head = all(isinstance(graph.nodes[end], nir.Output) for end in ends)
+        if isinstance(node, nir.Linear) and not wiring.embeds(name) and not is_head:
+            found.append(name)
+    return found
+
+
+def prune_matrices(graph: nir.NIRGraph, share: float) -> nir.NIRGraph:
+    """Set floor(share * size) weights of every matrix of the body to zero: those of smallest magnitude, of equal ones
+    the first. The graph itself for share 0."""
+    if not share:
+        return graph
+    nodes = dict(graph.nodes)
+    for name in body(graph):
+        weight = graph.nodes[name].weight.copy()
+        weight.flat[np.argsort(np.abs(weight), axis=None, kind="stable")[: int(share * weight.size)]] = 0
+        nodes[name] = nir.Linear(weight)
+    return nir.NIRGraph(nodes, list(graph.edges), metadata={**graph.metadata, "pruned": share})
+
+
+def round_matrices(graph: nir.NIRGraph, bits: int = BITS) -> nir.NIRGraph:
+    """Round every matrix to symmetric integers with one scale an output channel, followed by a Scale that holds it.
+
+    Integers of the body have `bits` bits, those of the head 8, all in int8: weights change by at most half a step,
+    max |w| / (2^bits - 2) of the channel. The embedding stays a float table: a look-up has no synapses.
+    """
+    wiring, nodes, edges, on_chip = Wiring(graph), dict(graph.nodes), list(graph.edges), set(body(graph))
+    for name, node in graph.nodes.items():
+        fed_by_token = any(isinstance(graph.nodes[s], nir.Input) for s in wiring.sources[name])
+        if not isinstance(node, nir.Linear) or fed_by_token:
+            continue
+        limit = (1 << (bits if name in on_chip else BITS) - 1) - 1
+        largest = np.abs(node.weight).max(axis=1)
+        scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
+        rounded = np.clip(np.rint(node.weight / scale[:, None]), -limit, limit).astype(np.int8)
+        nodes[name] = nir.Linear(rounded)
+        nodes[f"{name}_scale"] = nir.Scale(scale)
+        edges = [(f"{name}_scale" if a == name else a, b) for a, b in edges] + [(name, f"{name}_scale")]
+    return nir.NIRGraph(nodes, edges, metadata={**graph.metadata, "precision": "int8", "body_bits": bits})
+
+
+def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """Where spikes -> int8 matrix -> Scale -> LIF, drop the Scale and divide the threshold by it.
+
+    Exact: a LIF without leak or reset potential is linear in its input, so it spikes at the same times. Left alone
+    where the threshold would outgrow its 17-bit field.
+    """
+    wiring, nodes, edges = Wiring(graph), dict(graph.nodes), list(graph.edges)
+    readers: dict[str, list[str]] = {name: [] for name in nodes}
+    for a, b in edges:
+        readers[a].append(b)
+    for name, node in graph.nodes.items():
+        sources = wiring.sources[name]
+        if not isinstance(node, nir.LIF) or len(sources) != 1 or np.any(node.v_leak) or np.any(node.v_reset):
+            continue
+        (source,) = sources
+        scale = graph.nodes[source]
+        feeders = wiring.sources[source]
+        if not isinstance(scale, nir.Scale) or readers[source] != [name] or len(feeders) != 1:
+            continue
+        matrix = graph.nodes[feeders[0]]
+        if not isinstance(matrix, nir.Linear) or not wiring.spike_fed(feeders[0]) or np.any(scale.scale <= 0):
+            continue
+        threshold = node.v_threshold / scale.scale.astype(np.float64)
+        if np.max(threshold * node.tau / DT) > THRESHOLD_LIMIT:
+            continue
+        nodes[name] = replace(node, v_threshold=threshold)
+        del nodes[source]
+        edges = [(a, b) for a, b in edges if a != source and b != source] + [(feeders[0], name)]
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata)

@@ -1,0 +1,1 @@
+"""Execution of a plan, event by event: compiled loops, streams, clusters of workers, traces."""

@@ -1,0 +1,156 @@
+"""The compiled loop of a float32 plan; every function writes its last argument."""
+
+import numpy as np
+from numba import njit
+
+from hw_sim.run.loop_int8 import (
+    ADD,
+    COPY,
+    DELAY_READ,
+    DELAY_WRITE,
+    DENSE,
+    EMBED,
+    EVENTS,
+    LAYER_NORM,
+    LIF,
+    MULTIPLY,
+    OUTPUT,
+    SCALE,
+    SIGMOID,
+    SPARSE,
+    SQUARED_RELU,
+    WKV,
+)  # fmt: skip
+from hw_sim.run.mailbox import give, take
+from hw_sim.run.matrices import dense_float, events_float, sparse
+from spikegpt.fastmath import exp_nonpositive
+
+ONE, ZERO, LARGEST = np.float32(1), np.float32(0), np.finfo(np.float32).max
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _lif(x, rate, r, v_leak, v_reset, v_threshold, v, spikes, fired, events, y):
+    """Returns neurons with input, neurons whose membrane is not finite, and spikes.
+
+    `fired` counts spikes by neuron, their addresses go to `events`.
+    """
+    driven, faults = 0, 0
+    for j in range(y.size):
+        drive = x[j]
+        driven += drive != ZERO
+        u = v[j] + (r[j] * drive - v[j] + v_leak[j]) * rate[j]
+        spike = u > v_threshold[j]
+        spikes[j] = spike
+        fired[j] += spike
+        faults += not abs(u) <= LARGEST
+        y[j] = ONE if spike else ZERO
+        v[j] = v_reset[j] if spike else u
+    count = 0
+    for j in range(y.size):  # without a branch: which neurons fire cannot be predicted
+        events[count] = j
+        count += spikes[j]
+    return driven, faults, count
+
+
+@njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "contract"})
+def _layer_norm(x, weight, bias, eps, y):
+    """Normalise x (n,)."""
+    mean, square, width = ZERO, ZERO, np.float32(x.size)
+    for j in range(x.size):
+        mean += x[j]
+    mean /= width
+    for j in range(x.size):
+        square += (x[j] - mean) * (x[j] - mean)
+    inverse = ONE / np.sqrt(square / width + eps)
+    for j in range(y.size):
+        y[j] = (x[j] - mean) * inverse * weight[j] + bias[j]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _wkv(key, value, decay, bonus, a, b, p, y):
+    for j in range(y.size):
+        k, v = key[j], value[j]
+        now = bonus[j] + k
+        q = max(p[j], now)
+        e1, e2 = exp_nonpositive(p[j] - q), exp_nonpositive(now - q)
+        y[j] = (e1 * a[j] + e2 * v) / (e1 * b[j] + e2)
+        decayed = p[j] + decay[j]
+        q = max(decayed, k)
+        e1, e2 = exp_nonpositive(decayed - q), exp_nonpositive(k - q)
+        a[j], b[j], p[j] = e1 * a[j] + e2 * v, e1 * b[j] + e2, q
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _sigmoid(x, y):
+    for j in range(y.size):
+        small = exp_nonpositive(-abs(x[j]))
+        y[j] = (ONE if x[j] >= ZERO else small) / (ONE + small)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def run_float(
+    table, weights, constants, state, signals, events, lengths, tokens, logits, counters, fired, raster, stage, done,
+    incoming, inbox, outgoing, outbox
+):  # fmt: skip
+    """Feed tokens (T,) through rows of a table, as one stage of a pipeline; buffers: `hw_sim.run.pipeline`."""
+    spikes = np.zeros(table[:, 4].max(), np.uint8)
+    for t in range(tokens.size):
+        take(stage, done, t, incoming, inbox, signals)
+        for i in range(table.shape[0]):
+            op, n_in, n, w, c, s, e = (table[i, 0], table[i, 3], table[i, 4], table[i, 5], table[i, 6], table[i, 7],
+                                       table[i, 8])  # fmt: skip
+            x = signals[table[i, 1] : table[i, 1] + n_in]
+            z = signals[table[i, 10] : table[i, 10] + n]
+            y = signals[table[i, 2] : table[i, 2] + n]
+            if op == EVENTS:
+                active = events[e : e + lengths[e]]
+                counters[i, 0] += active.size
+                events_float(weights[w : w + n_in * n], active, y)
+            elif op == LIF:
+                driven, faults, lengths[e] = _lif(
+                    x, constants[c : c + n], constants[c + n : c + 2 * n],
+                    constants[c + 2 * n : c + 3 * n], constants[c + 3 * n : c + 4 * n],
+                    constants[c + 4 * n : c + 5 * n], state[s : s + n], spikes[:n],
+                    fired[e : e + n], events[e : e + n], y,
+                )  # fmt: skip
+                counters[i, 0] += driven
+                counters[i, 1] += faults
+                if raster.shape[0]:
+                    raster[t, e : e + n] = spikes[:n]
+            elif op == SCALE:
+                for j in range(y.size):
+                    y[j] = x[j] * constants[c + j]
+            elif op == ADD:
+                for j in range(y.size):
+                    y[j] = x[j] + z[j]
+            elif op == DENSE:
+                counters[i, 0] += dense_float(weights[w : w + n_in * n], x, y)
+            elif op == SPARSE:
+                counters[i, 0] += sparse(weights[w : w + n_in * n], x, y)
+            elif op == LAYER_NORM:
+                _layer_norm(x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n], y)
+            elif op == WKV:
+                _wkv(
+                    x, z, constants[c : c + n], constants[c + n : c + 2 * n], state[s : s + n],
+                    state[s + n : s + 2 * n], state[s + 2 * n : s + 3 * n], y,
+                )  # fmt: skip
+            elif op == SIGMOID:
+                _sigmoid(x, y)
+            elif op == MULTIPLY:
+                for j in range(y.size):
+                    y[j] = x[j] * z[j]
+            elif op == SQUARED_RELU:
+                for j in range(y.size):
+                    positive = ZERO if x[j] <= ZERO else x[j]  # NaN stays NaN
+                    y[j] = positive * positive
+            elif op == COPY:
+                y[:] = x
+            elif op == DELAY_READ:
+                y[:] = state[s : s + n]
+            elif op == DELAY_WRITE:
+                state[s : s + n] = x
+            elif op == EMBED:
+                y[:] = constants[c + tokens[t] * n : c + (tokens[t] + 1) * n]
+            elif op == OUTPUT:
+                logits[t] = x
+        give(stage, done, t, outgoing, outbox, signals)

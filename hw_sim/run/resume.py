@@ -1,0 +1,70 @@
+"""A folder of the streams of a run that are done, so that a run which was cut off goes on where it stopped."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hw_sim.counts.counts import Counts, MatrixCount, PopulationCount
+from hw_sim.plan import Op, Plan
+from hw_sim.run.streams import Score
+from spikegpt.errors import UserError
+from spikegpt.files import write_atomically
+
+
+class Finished:
+    """The scores of streams that ended, one small JSON file each; exact, so that a sum does not tell where it stopped.
+
+    `scores` holds what an earlier run left. Raises UserError when that was another network, text or number of
+    streams, or a file is damaged.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, streams: Sequence[np.ndarray]):
+        self.folder = folder
+        run = {"plan": plan.digest, "streams": len(streams), "text": _digest(streams)}
+        label = folder / "run.json"
+        try:
+            if label.exists() and json.loads(label.read_text()) != run:
+                raise UserError(
+                    f"{folder} holds streams of another network, text or number of streams: name another folder"
+                )
+            files = {k: folder / f"stream{k}.json" for k in range(len(streams))}
+            self.scores = {k: _score(json.loads(path.read_text())) for k, path in files.items() if path.exists()}
+            neurons = plan.field("n_out")[plan.rows(Op.LIF)].tolist()
+            for k, score in self.scores.items():
+                if [p.neurons for p in score.counts.populations] != neurons:
+                    raise ValueError(f"the populations of stream {k} are not the network's")
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{folder}: a file in it is damaged ({error}); name another folder") from error
+        write_atomically(label, partial(Path.write_text, data=json.dumps(run)))
+
+    def add(self, k: int, score: Score) -> None:
+        """Keep the score of stream k."""
+        record = {
+            "nats": score.nats.hex(),  # exact
+            "predicted": score.predicted,
+            "matrices": [vars(m) for m in score.counts.matrices],
+            "populations": [{**vars(p), "fired": p.fired.tolist()} for p in score.counts.populations],
+        }
+        write_atomically(self.folder / f"stream{k}.json", partial(Path.write_text, data=json.dumps(record)))
+        self.scores[k] = score
+
+
+def _score(record: dict) -> Score:
+    matrices = tuple(MatrixCount(**m) for m in record["matrices"])
+    populations = tuple(
+        PopulationCount(**{**p, "fired": np.array(p["fired"], np.int64)}) for p in record["populations"]
+    )
+    return Score(float.fromhex(record["nats"]), record["predicted"], Counts(matrices, populations))
+
+
+def _digest(streams: Sequence[np.ndarray]) -> str:
+    found = hashlib.sha256()
+    for stream in streams:
+        found.update(len(stream).to_bytes(8, "little"))
+        for low in range(0, len(stream), 1 << 20):
+            found.update(stream[low : low + (1 << 20)].astype("<i8").tobytes())
+    return found.hexdigest()

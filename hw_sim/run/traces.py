@@ -1,0 +1,108 @@
+"""What happened token by token, streamed to disk: spikes as address events, synaptic operations, chosen membranes."""
+
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from hw_sim.counts.counts import Result
+from hw_sim.plan import Op, Plan
+from hw_sim.run.simulator import CHUNK
+from spikegpt.errors import UserError
+from spikegpt.files import write_atomically
+
+
+class Trace:
+    """Writes an `.npz` as a context manager; memory does not grow with the text.
+
+    It holds `token` and `neuron` (one entry a spike, in order of time: when and which, counted over all populations),
+    `populations` (names) and `starts` (first neuron of each), `synops` (T,) binary synaptic operations of every token,
+    and, for the neurons named in `membranes` ("POPULATION:INDEX"), `membranes` (T, k) after every token, as the plan
+    holds them, and `membrane_of` (names). Raises UserError for a neuron that is not there.
+    """
+
+    def __init__(self, plan: Plan, path: Path, membranes: Sequence[str] = ()):
+        self.plan, self.path, self.membrane_of = plan, path, tuple(membranes)
+        lifs = plan.rows(Op.LIF)
+        self.names = [plan.names[i] for i in lifs]
+        sizes = plan.field("n_out")[lifs]
+        self.starts = np.cumsum(sizes) - sizes
+        assert np.array_equal(self.starts, plan.field("e")[lifs]), "populations lie in the order of their rows"
+        state = dict(zip(self.names, zip(plan.field("s")[lifs], sizes, strict=True), strict=True))
+        self.places = np.array([_place(name, state) for name in membranes], np.int64)
+        self.fan_out = np.zeros(plan.n_events, np.int64)
+        for i in plan.rows(Op.EVENTS):
+            e, n_in = int(plan.field("e")[i]), int(plan.field("n_in")[i])
+            self.fan_out[e : e + n_in] += plan.field("n_out")[i]
+        self.piece = 1 if membranes else CHUNK  # the state is seen between two runs
+        self.tokens = 0
+
+    def __enter__(self) -> "Trace":
+        self.folder = tempfile.TemporaryDirectory(dir=_parent(self.path), prefix=f".{self.path.name}.")
+        kinds = {"token": np.int64, "neuron": np.int32, "synops": np.int64, "membranes": self.membrane_dtype}
+        self.files: dict[str, tuple[Any, np.dtype]] = {
+            name: ((Path(self.folder.name) / name).open("w+b"), np.dtype(kind)) for name, kind in kinds.items()
+        }
+        return self
+
+    @property
+    def membrane_dtype(self) -> type:
+        return np.int64 if self.plan.integer else np.float32
+
+    def add(self, result: Result, state: np.ndarray) -> None:
+        """Append a run of `piece` tokens or fewer, after which the state is `state`."""
+        raster = np.concatenate([result.spikes[name] for name in self.names], axis=1)
+        when, which = np.nonzero(raster)
+        self._write("token", when + self.tokens)
+        self._write("neuron", which)
+        self._write("synops", raster @ self.fan_out)
+        self._write("membranes", state[self.places])
+        self.tokens += len(raster)
+
+    def _write(self, name: str, values: np.ndarray) -> None:
+        file, kind = self.files[name]
+        file.write(np.ascontiguousarray(values, kind).tobytes())
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if kind is None:
+                write_atomically(self.path, self._pack)
+        finally:
+            for file, _ in self.files.values():
+                file.close()
+            self.folder.cleanup()
+
+    def _pack(self, beside: Path) -> None:
+        small = {"populations": np.array(self.names), "starts": self.starts, "membrane_of": np.array(self.membrane_of)}
+        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+            for name, (file, kind) in self.files.items():
+                shape: tuple[int, ...] = (file.tell() // kind.itemsize,)
+                if name == "membranes":
+                    shape = (self.tokens, len(self.places))
+                header = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+                file.seek(0)
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array_header_2_0(entry, header)
+                    shutil.copyfileobj(file, entry, 1 << 20)
+            for name, values in small.items():
+                with archive.open(f"{name}.npy", "w") as entry:
+                    np.lib.format.write_array(entry, values)
+
+
+def _parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.parent
+
+
+def _place(name: str, state: dict[str, tuple[int, int]]) -> int:
+    """Where a neuron's membrane lies in the state."""
+    population, _, index = name.rpartition(":")
+    if population not in state or not index.isdecimal() or int(index) >= state[population][1]:
+        known = f"neurons 0 to {state[population][1] - 1}" if population in state else ", ".join(sorted(state)[:4])
+        raise UserError(f"no neuron {name!r} (POPULATION:INDEX): there are {known}")
+    return int(state[population][0]) + int(index)
