@@ -19,6 +19,7 @@ test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	SPIKEGPT_REQUIRE_LAVA=1 $(BIN)/python -m pytest
 
 # torch first and by version: another range would pull the newest build with CUDA. lava-nc declares Python < 3.11 but
