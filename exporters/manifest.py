@@ -1,9 +1,12 @@
 """The manifest of an export: what every file was when it was written."""
 
 import hashlib
-import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
+
+from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -18,19 +21,28 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_manifest(folder: Path, target: str) -> dict:
-    """The manifest of an export for `target`; raises UserError where the folder is none."""
+class _Manifest(msgspec.Struct):
+    """What every manifest holds; targets add facts of their own."""
+
+    target: str
+    files: dict[str, str]
+
+
+def read_manifest(folder: Path, target: str | None = None) -> dict:
+    """The manifest of an export for `target` (None: for any); raises UserError where the folder is none."""
+    path = folder / MANIFEST
+    if not path.exists():
+        raise UserError(f"{folder} holds no {MANIFEST}: name an export" + (f" for {target}" if target else ""))
+    manifest: dict[str, Any] = read_document(path, dict[str, Any])
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        if manifest["target"] != target:
-            raise UserError(f"{folder} is an export for {manifest['target']}, not for {target}")
-        for name, digest in manifest["files"].items():
-            if not isinstance(digest, str) or Path(name).is_absolute() or ".." in Path(name).parts:
-                raise UserError(f"{folder / MANIFEST}: the entry of {name} is not a digest of a file in the folder")
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} holds no {MANIFEST}: name an export for {target}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / MANIFEST}: not a manifest of this toolchain") from error
+        held = msgspec.convert(manifest, _Manifest)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: not a manifest of this toolchain ({error})") from error
+    if target not in (None, held.target):
+        raise UserError(f"{folder} is an export for {held.target}, not for {target}")
+    for name in held.files:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise UserError(f"{path}: the entry of {name!r} does not name a file in the folder")
     return manifest
 
 
