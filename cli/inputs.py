@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from exporters.manifest import MANIFEST
+from exporters.manifest import network_of
 from spikegpt.config import RAW_VOCAB, TRANSFORMER, VARIANTS
-from spikegpt.corpus import CHARACTERS, Corpus, load_corpus
+from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import Notice, UserError
 from spikegpt.escape import printable
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
-from spikegpt.tokenizer_files import agreed, read_tokenizer
+from spikegpt.tokenizer_files import CHARACTERS, agreed, read_tokenizer
+from spikegpt.weights import EXPORT, find
 
 if TYPE_CHECKING:
     import nir
@@ -106,29 +107,17 @@ def load_graph(path: str, taken: Taken = Taken(), tokenizer: str | None = None) 
 
 def lowered_file(path: str) -> Path:
     """The `.nir` file that a path means: itself, or that of an exported folder. Raises UserError without one."""
-    place = Path(path)
-    if not place.is_dir():
-        return place
-    from exporters.loihi.bundle import INT8_GRAPH
-    from exporters.manifest import read_manifest
-
-    target = read_manifest(place)["target"]
-    names = {"loihi": INT8_GRAPH, "nir": "model.nir"}
-    if target not in names:
-        raise UserError(f"{path} is an export for {target}, which holds no network that this command runs")
-    return place / names[target]
+    return network_of(Path(path)) if Path(path).is_dir() else Path(path)
 
 
 def is_lowered(path: str) -> bool:
     """Whether a path is an exported folder or a `.nir` file, rather than a checkpoint."""
     place = Path(path)
-    return (place / MANIFEST).is_file() if place.is_dir() else place.suffix == ".nir"
+    return (place / EXPORT).is_file() if place.is_dir() else place.suffix == ".nir"
 
 
 def source_of(model: str) -> Path:
     """The file that a model is in: a manifest names it with its digest."""
-    from spikegpt.weights import find
-
     return lowered_file(model) if is_lowered(model) else find(Path(model))
 
 

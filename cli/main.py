@@ -1,7 +1,6 @@
 """Entry point of the `spikegpt` command: subcommands, and one place where a user's mistake becomes one clear line."""
 
 import sys
-import warnings
 from typing import Any
 
 import click
@@ -9,13 +8,13 @@ import click
 from cli.energy import energy_report, profiles
 from cli.export import export
 from cli.info import info
+from cli.notices import notices
 from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
 from cli.train import evaluate, generate, train
 from cli.verify import verify
 from spikegpt import UserError, __version__
-from spikegpt.errors import Notice
 from spikegpt.escape import printable
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -46,23 +45,10 @@ for command in (tokenize, train, evaluate, generate, info, export, simulate, ver
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends it with one line on standard error and exit code 2.
-
-    What was taken for granted (Notice) is said there too, once.
-    """
-    with warnings.catch_warnings():
-        others = warnings.showwarning
-
-        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-            if issubclass(category, Notice):
-                click.echo(f"spikegpt: {printable(message)}", err=True)
-            else:
-                others(message, category, *place, **more)
-
-        warnings.showwarning = show
-        warnings.simplefilter("once", Notice)
-        try:
+    """Run the command line; a user's mistake ends it with one line on standard error and exit code 2."""
+    try:
+        with notices():
             cli()
-        except (UserError, OSError) as error:  # OSError: a path that cannot be read or written
-            click.echo(f"spikegpt: {printable(error)}", err=True)
-            sys.exit(BAD_INPUT)
+    except (UserError, OSError) as error:  # OSError: a path that cannot be read or written
+        click.echo(f"spikegpt: {printable(error)}", err=True)
+        sys.exit(BAD_INPUT)

@@ -10,6 +10,7 @@ from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 
 MANIFEST = "manifest.json"
+NETWORKS = {"loihi": "model-int8.nir", "nir": "model.nir"}  # the graph that is run where a folder is named
 
 
 def sha256(path: Path) -> str:
@@ -44,6 +45,14 @@ def read_manifest(folder: Path, target: str | None = None) -> dict:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise UserError(f"{path}: the entry of {name!r} does not name a file in the folder")
     return manifest
+
+
+def network_of(folder: Path) -> Path:
+    """The `.nir` file of an export. Raises UserError for any other folder, and for an export without one."""
+    target = read_manifest(folder)["target"]
+    if target not in NETWORKS:
+        raise UserError(f"{folder} is an export for {target}: name one for {' or '.join(NETWORKS)}")
+    return folder / NETWORKS[target]
 
 
 def changed_files(folder: Path, manifest: dict) -> list[str]:

@@ -13,6 +13,8 @@ import numpy as np
 
 from spikegpt.errors import Notice, UserError
 
+PART = 1 << 20  # characters turned into tokens at a time, to bound memory
+
 
 class Tokenizer(Protocol):
     """Text to numbers and back; `decode(encode(text)) == text` for bytes and characters."""
@@ -88,15 +90,18 @@ class Characters:
 
     def encode(self, text: bytes) -> np.ndarray:
         """Raises UserError for bytes that are not UTF-8 and for characters outside the vocabulary."""
-        points = np.frombuffer(decode_utf8(text).encode("utf-32-le"), np.uint32)
-        tokens = self._numbers[np.minimum(points, len(self._numbers) - 1)]
-        if len(tokens) and tokens.min() < 0:
-            at = int(np.argmax(tokens < 0))
-            raise UserError(
-                f"character {chr(int(points[at]))!r} (U+{int(points[at]):04X}, at {at:,}) is not among the "
-                f"{self.vocab_size:,} of the vocabulary"
-            )
-        return tokens.astype(smallest_type(self.vocab_size))
+        characters, found = decode_utf8(text), []
+        for low in range(0, len(characters), PART):
+            points = np.frombuffer(characters[low : low + PART].encode("utf-32-le"), np.uint32)
+            tokens = self._numbers[np.minimum(points, len(self._numbers) - 1)]
+            if tokens.min() < 0:
+                at = int(np.argmax(tokens < 0))
+                raise UserError(
+                    f"character {chr(int(points[at]))!r} (U+{int(points[at]):04X}, at {low + at:,}) is not among the "
+                    f"{self.vocab_size:,} of the vocabulary"
+                )
+            found.append(tokens.astype(smallest_type(self.vocab_size)))
+        return np.concatenate(found) if found else np.empty(0, smallest_type(self.vocab_size))
 
     def decode(self, tokens: np.ndarray) -> bytes:
         return self._points[known(tokens, self.vocab_size)].tobytes().decode("utf-32-le").encode()

@@ -26,6 +26,7 @@ SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", SAFETENSORS)
 FIRST = ("model.pt", "model.safetensors.index.json", "model.safetensors", "pytorch_model.bin.index.json",
          "pytorch_model.bin")  # fmt: skip
 PICKLE_LIMIT = 16 << 20  # bytes of an archive's pickle; the record of 20,000 tensors takes 5 MB
+EXPORT = "manifest.json"  # in a folder of `spikegpt export`
 FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 SHARD = re.compile(r"-(\d+)-of-(\d+)\.(safetensors|bin|pt)$")
 
@@ -47,7 +48,7 @@ def find(path: Path) -> Path:
         held = sorted(f.name for f in path.iterdir())
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    if "manifest.json" in held:
+    if EXPORT in held:
         raise UserError(
             f"{path} is a folder of `spikegpt export`, without a PyTorch model: `spikegpt simulate` runs it"
         )
