@@ -184,7 +184,10 @@ def from_record(record: dict, path: str | Path, tokenizer: str | Path | None = N
     if bad:
         raise UserError(f"{path}: {bad[0]} holds NaN or infinite values")
     model.provenance = record["provenance"]
-    model.tokenizer = tokenizer_of(record, tokenizer) or model.tokenizer
+    try:
+        model.tokenizer = tokenizer_of(record, tokenizer) or model.tokenizer
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
     return model.eval()
 
 

@@ -31,8 +31,9 @@ ZSTD_INPUT = 1 << 10  # bytes unpacked at a time: each may become 32 KiB
 SUFFIXES = {".gz": GZIP, ".bz2": BZIP2, ".xz": XZ, ".zst": ZSTD, ".zip": ZIP}
 # Texts that must be what their name says: name -> (bytes, sha256). http://mattmahoney.net/dc/textdata.html
 KNOWN = {"enwik8": (100_000_000, "2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8")}
+# An encrypted zip is a RuntimeError, one of an unknown method the next.
 DAMAGE = (OSError, EOFError, lzma.LZMAError, zipfile.BadZipFile, zlib.error, zstandard.ZstdError, RuntimeError,
-          NotImplementedError, ValueError)  # fmt: skip  # an encrypted zip is a RuntimeError, an unknown method the next
+          NotImplementedError, ValueError)  # fmt: skip
 
 
 class _Document(msgspec.Struct):

@@ -80,7 +80,7 @@ def test_shards_are_joined_from_their_index_or_folder(kind, reference, tmp_path)
         spikegpt.load(tmp_path / files[1])
     for wrong in ("../secret", files[0] + "x", "/etc/hosts"):
         place.write_text(json.dumps({"weight_map": {**index["weight_map"], names[0]: wrong}}))
-        with pytest.raises(UserError, match="not the name of a file|no such file|does not hold"):
+        with pytest.raises(UserError, match=r"not the name of a file|no such file|does not hold"):
             spikegpt.load(place)
 
 
@@ -106,7 +106,7 @@ def without(weights: dict, name: str) -> dict:
 ONE = torch.ones(1)
 REFUSED = {
     "int8": (lambda: flat(**{"head.weight": torch.ones(50, 24, dtype=torch.int8)}), r"head\.weight holds int8"),
-    "float8": (lambda: flat(**{"head.weight": torch.ones(50, 24).to(torch.float8_e4m3fn)}), r"head\.weight holds float8"),
+    "float8": (lambda: flat(**{"head.weight": ONE.to(torch.float8_e4m3fn)}), r"head\.weight holds float8"),
     "bool": (lambda: flat(**{"ln_out.weight": torch.ones(24) > 0}), r"ln_out\.weight holds bool"),
     "complex": (lambda: flat(**{"ln_out.weight": torch.ones(24) * 1j}), r"ln_out\.weight holds complex"),
     "sparse": (lambda: flat(**{"head.weight": torch.eye(50, 24).to_sparse()}), r"head\.weight is sparse"),
@@ -121,7 +121,7 @@ REFUSED = {
     "a GPT-2": (lambda: {"transformer.wte.weight": ONE}, r"transformer\.wte\.weight.*no emb\.weight"),
     "two models": (lambda: {"model": flat(), "ema": flat()}, "several models"),
     "teacher and student": (lambda: {**prefixed(flat(), "a."), **prefixed(flat(), "b.")}, "several models"),
-    "a missing key": (lambda: without(flat(), "blocks.1.att.value.weight"), r"blocks\.1\.att\.value\.weight is missing"),
+    "a missing key": (lambda: without(flat(), "blocks.1.att.value.weight"), r"att\.value\.weight is missing"),
     "an unknown key": (lambda: flat(surprise=ONE), "surprise is in no canonical model"),
     "a wrong shape": (lambda: flat(**{"head.weight": torch.ones(50, 25)}), r"head\.weight has shape \(50, 25\)"),
     "a gap in the blocks": (lambda: flat(**{"blocks.7.ln1.weight": ONE}), "numbered 0, 1, 7"),
@@ -149,9 +149,9 @@ def test_what_a_state_dict_does_not_say_is_said_and_can_be_named(reference, tmp_
     with pytest.warns(Notice, match="taken as canonical, binary embedding, time constant 2.*RWKV-4"):
         spikegpt.load(tmp_path / "m.pth")
     text = tmp_path / "t.txt"
-    text.write_bytes(bytes(np.arange(200, dtype=np.uint8) % 50))
+    text.write_text("".join(chr(ord("A") + i % 50) for i in range(200)))
     vocabulary = tmp_path / "v.json"
-    vocabulary.write_text(json.dumps({str(i): chr(i) for i in range(50)}))
+    vocabulary.write_text(json.dumps({str(i): chr(ord("A") + i) for i in range(50)}))
     found = {}
     for options in ((), ("--variant", "continuous"), ("--embedding", "raw")):
         named = (tmp_path / "m.pth", "--data", text, "--tokenizer", vocabulary, *options, "--json")
@@ -197,7 +197,7 @@ def test_a_damaged_record_of_ours_is_refused_or_read_without_it(part, value, tmp
     spikegpt.save(lively_model("spike-driven"), tmp_path / "m.pt")
     record = torch.load(tmp_path / "m.pt", weights_only=True)
     torch.save({**record, part: value}, tmp_path / "m.pt")
-    if (part, value) == ("tokenizer", None):
+    if (part, value) in (("tokenizer", None), ("provenance", {"kind": "characters"})):  # nothing is wrong with these
         assert spikegpt.load(tmp_path / "m.pt").tokenizer is None
         return
     with pytest.raises(UserError, match=r"m\.pt"):
