@@ -144,9 +144,28 @@ def test_what_becomes_infinite_on_the_way_is_reported_with_its_node_and_token_an
     before = simulator.state.copy()
     with pytest.raises(UserError, match=r"'block0_\w+' gave a number that is not finite at token 30"):
         simulator.run(TEXT[7:])
-    assert np.isfinite(simulator.state).all()
-    assert simulator.state.shape == before.shape
+    assert np.array_equal(simulator.state, before)
     assert simulator.position == 7
+
+
+def test_state_and_position_agree_after_an_exception_from_outside(float_plan):
+    """Whoever is told of progress may stop the run: it can then be run again from where it began."""
+    tokens = np.arange(300) % 50
+    simulator, whole = Simulator(float_plan), Simulator(float_plan)
+    expected = [whole.run(tokens[:7]), whole.run(tokens[7:])][1]
+    simulator.run(tokens[:7])
+    before, told = simulator.state.copy(), []
+
+    def stop(done: int) -> None:
+        told.append(done)
+        if len(told) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        simulator.run(tokens[7:], progress=stop)
+    assert np.array_equal(simulator.state, before)
+    assert simulator.position == 7
+    assert np.array_equal(simulator.run(tokens[7:]).logits, expected.logits)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

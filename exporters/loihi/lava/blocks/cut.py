@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hw_sim.plan import Plan
+from hw_sim.plan import Op, Plan
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,10 @@ def cut(plan: Plan) -> tuple[Stage, ...]:
     places = np.array([_place(name) for name in plan.names])
     blocks = sorted({p for p in places if p < _HEAD})
     places = np.where(places == _HEAD, len(blocks), np.searchsorted(blocks, places))
+    for write in plan.rows(Op.DELAY_WRITE):  # what it stores is read in a process that has the same state
+        read = next(i for i in plan.rows(Op.DELAY_READ) if plan.row(i).s == plan.row(write).s)
+        places[read : write + 1] = places[read : write + 1].min()
+    places = np.minimum.accumulate(places[::-1])[::-1]  # a row stays before those that follow it
     crossed = np.zeros((len(blocks), plan.n_signals), bool)
     for i, operands in enumerate(plan.reads):
         for rows, (low, high) in zip(operands, plan.read_by(i), strict=True):
