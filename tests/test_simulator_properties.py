@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import nir
@@ -14,6 +15,7 @@ from exporters import nir as exporter
 from hw_sim import Simulator
 from hw_sim.counts.counts import merge
 from hw_sim.graph import reference
+from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
 from hw_sim.plan import FIELDS, Op, Plan
 from hw_sim.plan import fixed_point as fp
@@ -75,6 +77,42 @@ def margin(node: nir.LIF, drive: np.ndarray) -> float:
         nearest = min(nearest, float(np.min(np.abs(v - node.v_threshold) / (1 + np.abs(v)))))
         v = np.where(v > node.v_threshold, node.v_reset, v)
     return nearest
+
+
+def renamed(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """The same network, its nodes named as what passes and planners might derive from each other's names."""
+    called = {}
+    for i, name in enumerate(sorted(graph.nodes)):
+        called[name] = "n" + "".join(((":in", "_scale", "_sum", "_bias")[k % 4]) for k in range(i))[: 4 * i]
+        while called[name] in list(called.values())[:-1]:
+            called[name] += "_scale"
+    nodes = {called[name]: node for name, node in graph.nodes.items()}
+    return nir.NIRGraph(nodes, [(called[a], called[b]) for a, b in graph.edges], type_check=False)
+
+
+@seldom
+@given(st.booleans().flatmap(lambda integer: networks(integer, loops=True)), texts)
+def test_names_mean_nothing(graph, tokens):
+    lowered = (graph, renamed(graph))
+    if not build(graph).integer:
+        lowered = tuple(quantize(each) for each in lowered)
+    ours, theirs = (Simulator(build(each), threads=1).run(tokens) for each in lowered)
+    assert np.array_equal(ours.logits, theirs.logits)
+    assert ours.synops == theirs.synops
+
+
+def test_no_name_of_a_node_is_taken_for_the_scale_of_anothers_input():
+    one = np.ones(1, np.float32)
+    for name in ("matrix", "s:in"):
+        nodes = {
+            "token": nir.Input({"input": np.array([2])}),
+            "embedding": nir.Linear(np.ones((1, 2), np.float32)),
+            name: nir.Linear(np.full((1, 1), 3, np.int8)),
+            "s": nir.Scale(3 * one),
+            "out": nir.Output({"output": np.array([1])}),
+        }
+        graph = nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False)
+        assert Simulator(build(graph)).run(np.array([0])).logits.tolist() == [[9.0]]
 
 
 def raster_of(result, plan: Plan) -> np.ndarray:

@@ -34,6 +34,8 @@ class Simulator:
         (check_accumulators if plan.integer else check_finite)(plan)
         self.plan = plan
         self.threads = threads or max(1, min(len(os.sched_getaffinity(0)), plan.weights.nbytes // WEIGHTS_PER_THREAD))
+        rows = (i for i in range(len(plan.table)) if plan.operation(i).state_read)
+        self.held = tuple((plan.names[i], plan.held(i)) for i in rows)
         self.pipeline, self.balanced = Pipeline(plan, self.threads), self.threads == 1
         self.reset()
 
@@ -98,8 +100,8 @@ class Simulator:
 
     def _check_state(self) -> None:
         """Raises UserError naming the node whose state somebody set to what is not finite."""
-        for i, name in enumerate(self.plan.names):
-            if not np.isfinite(self.state[self.plan.held(i)]).all():
+        for name, place in self.held:
+            if not np.isfinite(self.state[place]).all():
                 raise UserError(f"node {name!r}: its state is not finite before token {self.position}")
 
     def _blame(self, state: np.ndarray, tokens: np.ndarray) -> None:
