@@ -4,12 +4,14 @@ Every function gets the node's name, the node, and whether the plan is one of in
 node, where a value does not fit its field.
 """
 
+from collections.abc import Callable
 from math import ceil, log2
 
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import DT, WKV, LayerNorm
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Sigmoid, SquaredReLU
+from hw_sim.plan import Op
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
 
@@ -69,3 +71,13 @@ def wkv(name: str, node: WKV, integer: bool) -> tuple[Arrays, Arrays]:
 
 def nothing(name: str, node: nir.NIRNode, integer: bool) -> tuple[Arrays, Arrays]:
     return (), ()
+
+
+# Nodes that become one operation on signals, with what they give it.
+SIGNALS: dict[type, tuple[Op, Callable]] = {
+    LayerNorm: (Op.LAYER_NORM, layer_norm),
+    WKV: (Op.WKV, wkv),
+    Sigmoid: (Op.SIGMOID, nothing),
+    SquaredReLU: (Op.SQUARED_RELU, nothing),
+    Multiply: (Op.MULTIPLY, nothing),
+}

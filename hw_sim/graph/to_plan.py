@@ -10,22 +10,13 @@ import nir
 import numpy as np
 
 from hw_sim.graph import constants as constants_of
-from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from hw_sim.graph.extensions import DT, Place, SquaredReLU
 from hw_sim.graph.pieces import Piece, filled
 from hw_sim.graph.wiring import Wiring
 from hw_sim.plan import OPERATIONS, Op, Plan, Row
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.memory import reuse_signals, write_delays_early
 from spikegpt.errors import UserError
-
-# Nodes that become one operation on signals, with what they give it.
-SIGNALS: dict[type, tuple[Op, Callable]] = {
-    LayerNorm: (Op.LAYER_NORM, constants_of.layer_norm),
-    WKV: (Op.WKV, constants_of.wkv),
-    Sigmoid: (Op.SIGMOID, constants_of.nothing),
-    SquaredReLU: (Op.SQUARED_RELU, constants_of.nothing),
-    Multiply: (Op.MULTIPLY, constants_of.nothing),
-}
 
 
 class _Builder:
@@ -211,9 +202,9 @@ class _Builder:
 
     def add_operation(self, name: str, node: nir.NIRNode) -> None:
         """A node that is one operation on signals of one width."""
-        if type(node) not in SIGNALS:
+        if type(node) not in constants_of.SIGNALS:
             raise UserError(f"node {name!r} is a {type(node).__name__}, which the simulator cannot run")
-        (op, given), n, z = SIGNALS[type(node)], self.width(name), 0
+        (op, given), n, z = constants_of.SIGNALS[type(node)], self.width(name), 0
         if len(OPERATIONS[op].reads) == 2:
             x, z = self.read_pair(name, n)
         else:

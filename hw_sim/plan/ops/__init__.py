@@ -4,28 +4,18 @@ Whatever runs, counts, cuts or lowers a plan asks `OPERATIONS`; only the compile
 each, and `tests/test_ops.py` holds them against the steps here. Needs numpy alone.
 """
 
-from hw_sim.plan.ops.matrices import Dense, Events, Sparse
+from collections.abc import Iterator
+
+from hw_sim.plan.ops import matrices, stateful, stateless  # noqa: F401  (they define the operations)
 from hw_sim.plan.ops.operation import Given, Op, Operation, Row
-from hw_sim.plan.ops.stateful import DelayRead, DelayWrite, Lif, Wkv
-from hw_sim.plan.ops.stateless import Add, Copy, Embed, LayerNorm, Multiply, Output, Scale, Sigmoid, SquaredRelu
 
 __all__ = ["OPERATIONS", "Given", "Op", "Operation", "Row"]
 
-OPERATIONS: dict[Op, Operation] = {
-    Op.EMBED: Embed(),
-    Op.COPY: Copy(),
-    Op.ADD: Add(),
-    Op.SCALE: Scale(),
-    Op.DELAY_READ: DelayRead(),
-    Op.DELAY_WRITE: DelayWrite(),
-    Op.LAYER_NORM: LayerNorm(),
-    Op.LIF: Lif(),
-    Op.EVENTS: Events(),
-    Op.DENSE: Dense(),
-    Op.WKV: Wkv(),
-    Op.SIGMOID: Sigmoid(),
-    Op.SQUARED_RELU: SquaredRelu(),
-    Op.MULTIPLY: Multiply(),
-    Op.OUTPUT: Output(),
-    Op.SPARSE: Sparse(),
-}
+
+def _kinds(parent: type[Operation]) -> Iterator[type[Operation]]:
+    for kind in parent.__subclasses__():
+        yield kind
+        yield from _kinds(kind)
+
+
+OPERATIONS: dict[Op, Operation] = {kind.op: kind() for kind in sorted(_kinds(Operation), key=lambda kind: kind.op)}

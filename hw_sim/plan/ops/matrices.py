@@ -3,12 +3,13 @@
 import numpy as np
 
 from hw_sim.plan import fixed_point as fp
-from hw_sim.plan.ops.operation import Operation
+from hw_sim.plan.ops.operation import Op, Operation
 
 
 class Dense(Operation):
     """y = x W, every weight looked at."""
 
+    op = Op.DENSE
     matrix = True
 
     def integer(self, given, x, z, state):
@@ -24,12 +25,14 @@ class Dense(Operation):
 class Sparse(Dense):
     """y = x W, the weights of every x = 0 skipped."""
 
+    op = Op.SPARSE
     input_major = graded = True
 
 
 class Events(Sparse):
     """y = the sum of the weight rows of the spikes that it listens to."""
 
+    op = Op.EVENTS
     listens, graded = True, False
 
     def integer(self, given, x, z, state):

@@ -65,6 +65,7 @@ class Operation:
     x and z.
     """
 
+    op: ClassVar[Op]
     reads: tuple[str, ...] = ("x",)  # the signals: x (n_in,), z (n_out,)
     writes = True  # leaves y in the signals
     fires = False  # y is spikes, whose addresses it leaves in the event list e: a population

@@ -6,12 +6,13 @@ import numpy as np
 
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan import floating_point as fl
-from hw_sim.plan.ops.operation import Operation
+from hw_sim.plan.ops.operation import Op, Operation
 
 
 class Lif(Operation):
     """Leaky integrate-and-fire neurons; `shift` is 1 where no membrane outlasts its token."""
 
+    op = Op.LIF
     fires = True
     state_read = state_written = 1
     per_channel: ClassVar = {"mul": 1, "add": 2, "cmp": 1}
@@ -37,6 +38,7 @@ class Lif(Operation):
 class DelayRead(Operation):
     """y = s, which the DelayWrite of the same s stored at the token before."""
 
+    op = Op.DELAY_READ
     reads = ()
     state_read = 1
 
@@ -47,6 +49,7 @@ class DelayRead(Operation):
 class DelayWrite(Operation):
     """s = x, after the DelayRead of s."""
 
+    op = Op.DELAY_WRITE
     writes = False
     state_written = 1
 
@@ -57,6 +60,7 @@ class DelayWrite(Operation):
 class Wkv(Operation):
     """Attention over time: x is the key, z the value, the state (a, b, p), the parameters decay and bonus."""
 
+    op = Op.WKV
     reads = ("x", "z")
     state_read = state_written = 3
     per_channel: ClassVar = {"mul": 6, "add": 10, "cmp": 2, "exp": 4, "div": 1}

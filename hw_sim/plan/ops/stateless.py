@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan import floating_point as fl
-from hw_sim.plan.ops.operation import Operation, largest
+from hw_sim.plan.ops.operation import Op, Operation, largest
 
 
 class Embed(Operation):
     """y = row x, the token, of the table (n_in, n_out)."""
 
+    op = Op.EMBED
     reads = ()
 
     def parameters(self, row, integer):
@@ -26,6 +27,8 @@ class Embed(Operation):
 class Copy(Operation):
     """y = x."""
 
+    op = Op.COPY
+
     def integer(self, given, x, z, state):
         return x
 
@@ -33,12 +36,14 @@ class Copy(Operation):
 class Output(Copy):
     """x is handed out."""
 
+    op = Op.OUTPUT
     writes = False
 
 
 class Add(Operation):
     """y = x + z."""
 
+    op = Op.ADD
     reads = ("x", "z")
     per_channel: ClassVar = {"add": 1}
 
@@ -52,6 +57,7 @@ class Add(Operation):
 class Multiply(Operation):
     """y = x z."""
 
+    op = Op.MULTIPLY
     reads = ("x", "z")
     per_channel: ClassVar = {"mul": 1}
 
@@ -68,6 +74,7 @@ class Multiply(Operation):
 class Scale(Operation):
     """y = x c; integers are then divided by 2^shift."""
 
+    op = Op.SCALE
     per_channel: ClassVar = {"mul": 1}
 
     def parameters(self, row, integer):
@@ -86,6 +93,7 @@ class Scale(Operation):
 class LayerNorm(Operation):
     """y = (x - mean) / std * weight + bias; the third parameter is eps."""
 
+    op = Op.LAYER_NORM
     per_channel: ClassVar = {"mul": 3, "add": 4}  # square, scale, weight; mean, centre, variance, bias
     per_node: ClassVar = {"sqrt": 1, "div": 3}  # the two means and the inverse root
 
@@ -110,6 +118,7 @@ class LayerNorm(Operation):
 class Sigmoid(Operation):
     """y = 1 / (1 + e^-x)."""
 
+    op = Op.SIGMOID
     per_channel: ClassVar = {"exp": 1, "div": 1, "add": 1}
 
     def integer(self, given, x, z, state):
@@ -125,6 +134,7 @@ class Sigmoid(Operation):
 class SquaredRelu(Operation):
     """y = max(x, 0)^2."""
 
+    op = Op.SQUARED_RELU
     per_channel: ClassVar = {"mul": 1, "cmp": 1}
 
     def integer(self, given, x, z, state):
