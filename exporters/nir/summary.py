@@ -23,8 +23,8 @@ def describe(graph: nir.NIRGraph) -> dict[str, list[dict[str, Any]]]:
     """By block, in order: its nodes in the order they run.
 
     Of each node: name, type, width_in, width_out, `values` it stores (0 for neurons, whose parameters are one constant
-    repeated), `neurons`, `synapses`, `spiking` (puts out spikes), `spike_fed` (a matrix that reads spikes), `portable` (part of a
-    segment that other tools run).
+    repeated), `neurons`, `synapses`, `spiking` (puts out spikes), `spike_fed` (a matrix that reads spikes), `portable`
+    (part of a segment that other tools run).
     """
     wiring = Wiring(graph)
     in_segments = {name for segment in cut(graph) for name in segment.chain}

@@ -68,9 +68,7 @@ def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCou
     parameters = read = written = weights = 0  # words a token, but `weights`: bytes
     for i in rows:
         row, operation = plan.row(i), plan.operation(i)
-        for kind, count in operation.per_channel.items():
-            per_token[kind] += count * row.n_out
-        per_token.update(operation.per_node)
+        per_token.update(operation.elementwise(row))
         read += row.n_out * operation.state_read if operation.looks_back(row) else 0
         written += row.n_out * operation.state_written
         if row.op == Op.EMBED:  # a row of the table

@@ -75,8 +75,13 @@ class Operation:
     graded = False  # in integers, what it does not skip are events: values that a neuron would send
     state_read = 0  # vectors of n_out values
     state_written = 0
-    per_channel: ClassVar[Mapping[str, int]] = {}  # element-wise operations, by kind
+    per_channel: ClassVar[Mapping[str, int]] = {}  # element-wise operations by kind
     per_node: ClassVar[Mapping[str, int]] = {}
+
+    def elementwise(self, row: Row) -> dict[str, int]:
+        """Element-wise operations of a token, by kind."""
+        found = {kind: count * row.n_out for kind, count in self.per_channel.items()}
+        return {kind: found.get(kind, 0) + self.per_node.get(kind, 0) for kind in {**found, **self.per_node}}
 
     def parameters(self, row: Row, integer: bool) -> tuple[Shape, ...]:
         """The shapes of its constants, in the order in which they lie."""
