@@ -1,6 +1,5 @@
 """`spikegpt energy-report` and `profiles`: what a model costs per token, at whose prices."""
 
-import hashlib
 import json
 import platform
 import shlex
@@ -16,17 +15,25 @@ import numpy as np
 import yaml
 
 from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
     data_option,
+    is_lowered,
     load_graph,
+    load_model,
+    load_record,
     load_text,
     progress_bar,
+    source_of,
     split_option,
     tokenizer_of,
     tokenizer_option,
     variant_of,
 )
+from exporters.manifest import sha256
 from spikegpt import __version__
-from spikegpt.config import PRESETS, preset
+from spikegpt.config import PRESETS, TRANSFORMER, preset
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
@@ -44,6 +51,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--rates", type=click.Path(path_type=Path), help="YAML: part of a block to its density, with --preset.")
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option("--tokens", type=click.IntRange(2), default=4096, show_default=True, help="Tokens to measure on.")
 @click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Context of the Transformer.")
@@ -60,7 +68,8 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 def energy_report(models: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
                   tokenizer: str | None, split: str | None, tokens: int, context: int, mode: str, batch: int,
                   names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, baselines: str,
-                  baseline: Path | None, max_increase: str, out: Path | None, as_json: bool) -> None:  # fmt: skip
+                  baseline: Path | None, max_increase: str, out: Path | None, as_json: bool,
+                  taken: Taken) -> None:  # fmt: skip
     """What models cost per token against a Transformer of their shape, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
@@ -94,7 +103,7 @@ def energy_report(models: tuple[str, ...], size: str | None, rate: float | None,
     else:
         if rate is not None or rates is not None:
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
-        report = measured(models, data, tokenizer, split, tokens, settings, provenance, as_json)
+        report = measured(models, taken, data, tokenizer, split, tokens, settings, provenance, as_json)
     publish(report, out, as_json)
     if earlier:
         worse = regressions(earlier, report, limit)
@@ -127,8 +136,8 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> tuple:
     return shape, values
 
 
-def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, split: str | None, tokens: int,
-             settings, provenance: dict, quiet: bool) -> dict:  # fmt: skip
+def measured(models: tuple[str, ...], taken: Taken, data: str | None, tokenizer: str | None, split: str | None,
+             tokens: int, settings, provenance: dict, quiet: bool) -> dict:  # fmt: skip
     """Run every model, and the first one quantised, on the same text; returns the report."""
     from dataclasses import replace
 
@@ -137,23 +146,24 @@ def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, s
     from hw_sim import Simulator
     from hw_sim.energy import report as energy
     from hw_sim.energy.measure import measure
+    from hw_sim.graph.origin import facts_in
     from hw_sim.graph.quantize import quantize
 
     found: list[Measurement] = []
     first_text = None
     with progress_bar("measuring", (len(models) + 1) * tokens, quiet) as advance:
         for path in models:
-            if is_transformer(path):
-                settings = replace(settings, gpt_bits_per_byte=transformer_quality(path, data, split, tokens))
+            if is_transformer(path, taken):
+                settings = replace(settings, gpt_bits_per_byte=transformer_quality(path, taken, data, split, tokens))
                 continue
-            graph = load_graph(path)
+            graph = load_graph(path, taken, tokenizer)
             variant = variant_of(graph)
             cut = tokenizer_of(path, graph, tokenizer)
-            corpus, part = load_text(data, split, tokens, cut)
+            corpus, part = load_text(data, split, tokens, cut, Learned.by_graph(path, graph))
             first_text = first_text or corpus
-            taken = {m.name for m in found}
-            name = variant if variant not in taken else f"{variant} ({Path(path).stem})"
-            if name in taken:
+            others = {m.name for m in found}
+            name = variant if variant not in others else f"{variant} ({Path(path).stem})"
+            if name in others:
                 raise UserError(f"{path}: a model of this variant and name is in the report already")
             found.append(measure(graph, name, variant, part, cut, advance))
             if len(found) == 1:
@@ -164,32 +174,25 @@ def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, s
                 plan = Simulator.from_nir(int8_graph).plan
                 chips = tuple(footprint(plan, chip, int8.result) for chip in CHIPS)
                 settings = replace(settings, footprints=chips if found[0].work.acs else ())
-                metadata = {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)}
-                provenance |= metadata
-            provenance[f"model_{len(found)}"] = f"{Path(path).name}, sha256 {sha256(path)}"
+                provenance |= facts_in(graph)
+            provenance[f"model_{len(found)}"] = f"{Path(path).name}, sha256 {sha256(source_of(path))}"
     if not found or first_text is None:
         raise UserError("a report needs a SpikeGPT; a Transformer only adds its quality to the row gpt-fp32")
     provenance |= {"text": first_text.name, "text_sha256": first_text.sha256}
     return energy.build(found, settings, int8=int8, provenance=provenance)
 
 
-def is_transformer(path: str) -> bool:
+def is_transformer(path: str, taken: Taken) -> bool:
     """Whether a checkpoint is the float32 baseline."""
-    if path.endswith(".nir"):
-        return False
-    from spikegpt.checkpoint import read
-    from spikegpt.config import TRANSFORMER
-
-    return read(path)["config"].get("variant") == TRANSFORMER
+    return not is_lowered(path) and load_record(path, taken)["config"].get("variant") == TRANSFORMER
 
 
-def transformer_quality(path: str, data: str | None, split: str | None, tokens: int) -> float | None:
+def transformer_quality(path: str, taken: Taken, data: str | None, split: str | None, tokens: int) -> float | None:
     """Bits per byte of a trained Transformer on the same text, in one stream."""
-    import spikegpt
     from spikegpt.evaluate import evaluate
 
-    model = spikegpt.load(path)
-    _, part = load_text(data, split, tokens, model.tokenizer)
+    model = load_model(path, taken)
+    _, part = load_text(data, split, tokens, model.tokenizer, Learned.by_model(path, model))
     return evaluate(model, part, streams=1).bits_per_byte
 
 
@@ -258,15 +261,6 @@ def regressions(earlier: dict, now: dict, limit: float) -> list[str]:
         for key in before
         if key in after and after[key] > before[key] * (1 + limit)
     ]
-
-
-def sha256(path: str) -> str:
-    """Hash of a file."""
-    with Path(path).open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @click.command()

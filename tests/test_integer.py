@@ -99,7 +99,7 @@ def test_plan_survives_its_file(spiking_model, tmp_path):
     assert again.weights.dtype == np.int8
     assert np.array_equal(again.constants, plan.constants)
     (tmp_path / "plan.npz").write_bytes(b"no")
-    with pytest.raises(ValueError, match="not a stored plan"):
+    with pytest.raises(UserError, match=r"not a \.npy or \.npz of arrays"):
         Plan.load(tmp_path / "plan.npz")
 
 

@@ -97,10 +97,7 @@ class Agreement:
 
 def read_plan(folder: Path) -> Plan:
     """The integer plan of an export. Raises UserError unless the int8 graph beside it gives the same plan."""
-    try:
-        plan = Plan.load(folder / WEIGHTS)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    plan = Plan.load(folder / WEIGHTS)
     rebuilt = build(exporter.read(folder / INT8_GRAPH))
     for field in fields(Plan):
         if not np.array_equal(getattr(plan, field.name), getattr(rebuilt, field.name)):

@@ -9,6 +9,7 @@ from hw_sim.graph.extensions import Place
 from spikegpt.errors import UserError
 
 NEURONS = (nir.LIF,)  # nodes that put out spikes
+CYCLE = 8  # nodes of a cycle that an error names
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,31 @@ class Wiring:
                 order.append(name)
             elif name not in done:
                 if name in open_:
-                    raise UserError(f"nodes {', '.join(sorted(open_)[:4])} form a cycle without a Delay")
+                    raise UserError(
+                        f"nodes {', '.join(self._cycle(name))} form a cycle without a Delay: a Delay of one step in it "
+                        f"makes it run"
+                    )
                 open_.add(name)
                 stack.append((name, True))
                 awaited = [source for source in self._awaited(name) if source not in done]
                 stack += [(source, False) for source in sorted(awaited, key=lambda source: depth.get(source, 0))]
         return order
+
+    def _cycle(self, start: str) -> list[str]:
+        """The nodes of the shortest cycle without a Delay through this node, the first few by name."""
+        came_from: dict[str, str] = {}
+        reached = [start]
+        for name in reached:
+            for source in self._awaited(name):
+                if source == start:
+                    cycle = [name]
+                    while cycle[-1] != start:
+                        cycle.append(came_from[cycle[-1]])
+                    return [*sorted(cycle)[:CYCLE], *(["..."] if len(cycle) > CYCLE else [])]
+                if source not in came_from:
+                    came_from[source] = name
+                    reached.append(source)
+        raise AssertionError(f"{start} is in no cycle")
 
     def embeds(self, name: str) -> bool:
         """Whether this node is a matrix that reads the one-hot token: a table whose rows are looked up."""

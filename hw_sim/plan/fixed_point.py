@@ -38,8 +38,8 @@ SIGMOID_TABLE = np.floor(2.0**15 / (1 + np.exp(-np.arange(257) / 16)) + 0.5).ast
 
 
 def to_fixed(x: np.ndarray, bits: int = FRACTION_BITS) -> np.ndarray:
-    """Round real numbers to so many fraction bits, halves up; int64."""
-    return np.floor(np.asarray(x, np.float64) * 2.0**bits + 0.5).astype(np.int64)
+    """Round real numbers to so many fraction bits, halves up; int64, at most 2^62 so that nothing wraps."""
+    return np.clip(np.floor(np.asarray(x, np.float64) * 2.0**bits + 0.5), -(2.0**62), 2.0**62).astype(np.int64)
 
 
 def to_exponent(x: np.ndarray) -> np.ndarray:

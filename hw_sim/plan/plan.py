@@ -4,7 +4,6 @@ It is what the simulator's compiled loop, the numpy interpreter and the Lava pro
 """
 
 import hashlib
-import zipfile
 from dataclasses import dataclass, fields
 from functools import cached_property
 from math import prod
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from hw_sim.plan.ops import OPERATIONS, Given, Op, Operation, Row
+from spikegpt.arrays import read_arrays
+from spikegpt.errors import UserError
 
 FIELDS = Row._fields
 
@@ -169,14 +170,20 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
-        """Read what `save` wrote; raises ValueError when the file is something else."""
+        """Read what `save` wrote. Raises UserError when the file is something else, or rows reach beyond buffers."""
+        from hw_sim.plan.valid import check_rows
+
+        values: dict[str, Any] = read_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                values = {f.name: stored[f.name] for f in fields(cls)}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: not a stored plan") from error
-        values["names"] = tuple(values["names"].tolist())
-        for name in ("n_signals", "n_events", "n_vocab"):
-            values[name] = int(values[name])
-        values["integer"] = bool(values["integer"])
-        return cls(**values)
+            values = {f.name: values[f.name] for f in fields(cls)}
+            values["names"] = tuple(map(str, values["names"].tolist()))
+            for name in ("n_signals", "n_events", "n_vocab"):
+                values[name] = int(values[name])
+            values["integer"] = bool(values["integer"])
+            plan = cls(**values)
+            check_rows(plan)
+        except UserError as error:
+            raise UserError(f"{path}: not a plan that can be run: {error}") from error
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise UserError(f"{path}: not a stored plan ({error})") from error
+        return plan

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import nir
 import numpy as np
@@ -14,6 +13,7 @@ from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
 from hw_sim.plan.checks import check_accumulators, check_finite
 from hw_sim.run.pipeline import Pipeline, run_rows
+from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
@@ -138,13 +138,12 @@ class Simulator:
 
     def load_state(self, path: str | Path) -> None:
         """Go on from a stored state. Raises UserError when it is no state, or that of another network."""
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                state, plan = stored["state"], str(stored["plan"])
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-            raise UserError(f"{path}: not a stored state ({error})") from error
-        if plan != self.plan.digest:
+        stored = read_arrays(path)
+        if not {"state", "plan"} <= stored.keys():
+            raise UserError(f"{path}: not a stored state; it holds {', '.join(stored) or 'one array'}")
+        state = stored["state"]
+        if str(stored["plan"]) != self.plan.digest:
             raise UserError(f"{path}: the state of another network, or of this one at another precision")
-        if state.shape != self.state.shape or not np.isfinite(state).all():
+        if state.dtype.kind not in "fi" or state.shape != self.state.shape or not np.isfinite(state).all():
             raise UserError(f"{path}: the state is damaged: numbers are missing or not finite")
         self.state, self.position = state.astype(self.plan.state.dtype), 0
