@@ -2,6 +2,6 @@
 
 python -m tests.campaign --mutants 10000 --kills 100 --seed 1 --resume FILE
 
-material -> mutate -> trial -> judge -> journal -> table. Material is honest files made by the product itself, a kind for
-each way a file is read. A trial is the command line in a forked child with limits. docs/reliability.md holds the table.
+material (honest files) -> kinds (how they are read) -> damage, documents, containers (what is done to them) -> trial (the
+command line in a child with limits) -> judge -> journal -> table, which is docs/reliability.md.
 """

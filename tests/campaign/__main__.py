@@ -22,7 +22,8 @@ from tests.campaign import table
 from tests.campaign.journal import Journal
 from tests.campaign.judge import honest, prepare
 from tests.campaign.kills import JOBS, kill, reference
-from tests.campaign.material import Kind, kinds, make
+from tests.campaign.kinds import KINDS, Kind
+from tests.campaign.material import make
 from tests.campaign.trial import CPU_S, ROOT, warm
 from tests.campaign.worker import verdicts
 
@@ -43,7 +44,7 @@ def main() -> int:
     )  # children run the exit functions, among them a temporary folder's
     try:
         make(folder / "stock")
-        chosen, expected = ready([kind for kind in kinds() if options.only in kind.name], folder)
+        chosen, expected = ready([kind for kind in KINDS if options.only in kind.name], folder)
         with Progress(
             *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), auto_refresh=False
         ) as bar:

@@ -12,15 +12,18 @@ from tests.campaign.damage import Rng
 DEEP = "a value nested very deeply goes here"
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 0.5, -0.0, 1e308, 1e-320, float("nan"), float("inf"), -float("inf"), 1 << 31, 1 << 63,
-    -(1 << 63), 10**30, 10**400, "", " ", "x" * 100_000, "\x1b]0;title\x07\x1b[2J", "[red]x[/]", "[/x]", "<script>alert(1)</script>",
-    "$\\frac{$", "|`*_#", "\u202eabc", "\ud800", "\x00", "../../../etc/passwd", "NaN", "1e5", "0x10", "2026-11-25", [], {},
-    [[]], [0] * 1000, {"a": None}, DEEP,
+    -(1 << 63), 10**30, 10**400, "", " ", "x" * 100_000, "\x1b]0;title\x07\x1b[2J", "[red]x[/]", "[/x]",
+    "<script>alert(1)</script>", "$\\frac{$", "|`*_#", "\u202eabc", "\ud800", "\x00", "../../../etc/passwd", "NaN", "1e5",
+    "0x10", "2026-11-25", [], {}, [[]], [0] * 1000, {"a": None}, DEEP,
 )  # fmt: skip
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
 YAML_TRICKS = (
-    "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(f"{c}: &{c} [{', '.join(['*' + p] * 9)}]\n" for p, c in zip("abcdefghi", "bcdefghij", strict=True)),
-    "a: &a [*a]\n", "<<: {a: 1}\n", "a: !!python/object/apply:os.system ['touch run-by-yaml']\n", "a: !!binary ////\n", "a: 2026-11-25\n",
-    "a: 190:20:30\n", "a: 0x" + "f" * 5000 + "\n", "a: " + "9" * 5000 + "\n", "? [1, 2]\n: 3\n", "? {a: 1}\n: 3\n", "a: !!set {1, 2}\n",
-    "%YAML 9.9\n---\na: 1\n", "---\na: 1\n---\nb: 2\n", "a: 1\na: 2\n", "\ta: 1\n", "a: .inf\nb: .nan\n", "- " * 3000 + "1\n", "{" * 5000,
+    LAUGHS, "a: &a [*a]\n", "<<: {a: 1}\n", "a: !!python/object/apply:os.system ['touch run-by-yaml']\n",
+    "a: !!binary ////\n", "a: 2026-11-25\n", "a: 190:20:30\n", "a: 0x" + "f" * 5000 + "\n", "a: " + "9" * 5000 + "\n",
+    "? [1, 2]\n: 3\n", "? {a: 1}\n: 3\n", "a: !!set {1, 2}\n", "%YAML 9.9\n---\na: 1\n", "---\na: 1\n---\nb: 2\n",
+    "a: 1\na: 2\n", "\ta: 1\n", "a: .inf\nb: .nan\n", "- " * 3000 + "1\n", "{" * 5000,
 )  # fmt: skip
 
 

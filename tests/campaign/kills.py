@@ -21,22 +21,6 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FRESH = 10  # every so many kills hit a new interpreter, while it imports too
 # What holds times or speeds, which no two runs share.
 UNSTABLE = ("log.csv", "run.json", "curve.svg", "report.json", "report.md", "report.html", "last.pt")
-TRAINING = (
-    "--layers",
-    "1",
-    "--width",
-    "8",
-    "--ctx",
-    "16",
-    "--batch",
-    "2",
-    "--steps",
-    "100",
-    "--device",
-    "cpu",
-    "--seed",
-    "1",
-)
 
 
 @dataclass(frozen=True)
@@ -51,29 +35,47 @@ class Job:
     needs: tuple[str, ...] = ("own.pt", "flat.pth", "text.txt", "own.nir")
 
 
-TEXT = ("--data", "text.txt")
-STREAMS = ("simulate", "own.nir", *TEXT, "--tokens", "2000", "--streams", "40", "--resume", "made", "--json")
+def job(name: str, command: str, out: str, older: str = "", again: str = "") -> Job:
+    """A Job from words apart by spaces; TEXT stands for the text."""
+    texts = (text.replace("TEXT", "--data text.txt").split() for text in (command, older, again))
+    command_line, before, after = (tuple(words) for words in texts)
+    return Job(name, command_line, out, before, after)
 
 
-def _export(target: str, *more: str) -> Job:
-    command = ("export", "own.pt", "--target", target, "--out", "made", *more)
-    return Job(f"export --target {target}", command, "made", ("export", "flat.pth", *command[2:]))
-
-
+TRAIN = "train TEXT --layers 1 --width 8 --ctx 16 --batch 2 --steps 100 --device cpu --seed 1 --out made"
 JOBS = (
-    Job("train", ("train", *TEXT, *TRAINING, "--out", "made"), "made", again=("train", *TEXT, *TRAINING, "--out", "made", "--resume")),
-    Job("tokenize", ("tokenize", "text.txt", "--out", "made"), "made", ("tokenize", "text.txt", "--tokenizer", "characters", "--out", "made")),
-    _export("nir"),
-    _export("onnx"),
-    _export("loihi", *TEXT, "--tokens", "60"),
-    Job("simulate --resume", STREAMS, "made"),
-    Job("simulate --trace", ("simulate", "own.nir", *TEXT, "--tokens", "2000", "--trace", "made.npz"), "made.npz",
-        ("simulate", "flat.pth", *TEXT, "--tokens", "30", "--trace", "made.npz")),
-    Job("simulate --save-state", ("simulate", "own.nir", *TEXT, "--tokens", "2000", "--save-state", "made.npz"), "made.npz",
-        ("simulate", "flat.pth", *TEXT, "--tokens", "30", "--save-state", "made.npz")),
-    Job("energy-report", ("energy-report", "own.pt", *TEXT, "--tokens", "400", "--out", "made"), "made",
-        ("energy-report", "flat.pth", *TEXT, "--tokens", "30", "--out", "made")),
-)  # fmt: skip
+    job("train", TRAIN, "made", again=f"{TRAIN} --resume"),
+    job("tokenize", "tokenize text.txt --out made", "made", "tokenize text.txt --tokenizer characters --out made"),
+    *(
+        job(
+            f"export --target {target}",
+            f"export own.pt --target {target} --out made",
+            "made",
+            f"export flat.pth --target {target} --out made",
+        )
+        for target in ("nir", "onnx", "loihi")
+    ),
+    job(
+        "simulate --resume",
+        "simulate own.nir TEXT --tokens 2000 --streams 40 --resume made --json",
+        "made",
+    ),
+    *(
+        job(
+            f"simulate {option}",
+            f"simulate own.nir TEXT --tokens 2000 {option} made.npz",
+            "made.npz",
+            f"simulate flat.pth TEXT --tokens 30 {option} made.npz",
+        )
+        for option in ("--trace", "--save-state")
+    ),
+    job(
+        "energy-report",
+        "energy-report own.pt TEXT --tokens 400 --out made",
+        "made",
+        "energy-report flat.pth TEXT --tokens 30 --out made",
+    ),
+)
 
 
 @dataclass(frozen=True)

@@ -18,28 +18,28 @@ at {revision}, in {hours:.1f} hours of one process. Every number below is counte
 ## Mutated inputs
 
 Honest files of every kind that the toolchain reads are made by the toolchain, or as other tools write them. Each mutant
-is one of them, changed, given to the command that reads it, in a child process with limits. Half of the mutants are
-*damage* (bits, bytes, blocks, numbers, truncation, bytes that are no text, anywhere); most others are *forged*: valid
-JSON, YAML, zip, HDF5, safetensors, xz or zstd with hostile values, types, names, nesting, links, shapes that lie, pickled
-code, decompression bombs, and every checksum right; the rest are no files at all (a FIFO, a folder, links).
+is one of them, changed, and given to the command that reads it, in a child process with limits. Half of the mutants are
+*damage*: bits, bytes, blocks, numbers, truncation, bytes that are no text, anywhere. Most others are *forged*: valid
+JSON, YAML, zip, HDF5, safetensors, xz or zstd with hostile values, types, names, nesting, links, shapes that lie,
+pickled code, decompression bombs, and every checksum right. The rest are no files at all: a FIFO, a folder, links.
 
-A mutant passes when the command gives the same answer as for the honest file, or refuses with one line without control
-characters and exit code 2 (1 where the command's answer is "differs"), or when the mutant is *another honest file*: of a
-format that holds no sum of its content (a text, a price list, another tool's weights), or forged with right sums. It
-fails by a traceback or an unclear line; by more than {cpu} s of processor time or a minute of waiting; by more than
-1 GB of memory beyond the start; by a file lost, changed or left behind; or when changed bytes of a format that has sums,
-or of a file of ours that has a digest elsewhere, give another answer silently. Lava itself is replaced by the
-interpreter of the same plan, which takes milliseconds.
+A mutant passes when the command gives the answer of the honest file; or refuses with one line without control
+characters and exit code 2 (1 where the command's answer is "differs"); or when the mutant is *other content*: of a
+format that holds no sum of it (a text, a price list, another tool's weights), or forged with the sums right. It fails by
+a traceback or an unclear line; by more than {cpu} s of processor time or a minute of waiting; by more than 1 GB of memory
+beyond the start; by a file lost, changed or left behind; or when changed bytes of a format that has sums, or of a file
+of ours whose digest stands elsewhere, give another answer silently. Lava itself is replaced by the interpreter of the
+same plan, which takes milliseconds.
 
 {mutants}
 
 ## Killed commands
 
-Each command is started over an older output of its own (train and simulate --resume: over nothing), beside a file of the
-user's, and ended by SIGKILL, SIGTERM or SIGINT after a random share of its time; every tenth in a fresh interpreter,
-the others forked from one that has its libraries loaded. Then the old or the new output must be there, whole, the user's
-file untouched, the exit code that of the signal; and the same command again (train: with --resume) must end well, with
-the bytes of an uninterrupted run, and leave nothing temporary.
+Each command is started over an older output of its own (train and simulate --resume: over nothing), beside a file of
+the user's, and ended by SIGKILL, SIGTERM or SIGINT after a random share of its time; every tenth in a fresh interpreter,
+the others forked from one that has its libraries loaded. Then the old or the new output must be there, whole, the
+user's file untouched, the exit code that of the signal; and the same command again (train: with --resume) must end
+well, with the bytes of an uninterrupted run, and leave nothing temporary.
 
 {kills}
 {failures}"""
@@ -78,8 +78,8 @@ def markdown(head: list[str], body: list[list[str]]) -> str:
 
 def mutants_table(records: Iterable[dict[str, Any]]) -> str:
     columns = (SAME, REFUSED, OTHER, TRACEBACK, HANG, MEMORY, FILES, SILENT)
-    head = ["reader", "mutants", "same answer", "refused", "other content", "traceback", "hang", "memory", "file lost or half",
-            "accepted silently", "most CPU, s", "most memory, MB"]  # fmt: skip
+    head = ["reader", "mutants", "same answer", "refused", "other content", "traceback", "hang", "memory",
+            "file lost or half", "accepted silently", "most CPU, s", "most memory, MB"]  # fmt: skip
     return markdown(head, rows(records, columns))
 
 
@@ -100,7 +100,8 @@ def failures(records: Iterable[dict[str, Any]]) -> list[str]:
             grouped.setdefault((r["outcome"], r["kind"], ":".join(place)), []).append(r)
     ordered = sorted(grouped.items(), key=lambda item: -len(item[1]))
     return [
-        f"- {kind}: {outcome}, {len(found)} times; e.g. number {found[0]['number']} ({found[0]['mutator']}): {found[0]['note'][:300]}"
+        f"- {kind}: {outcome}, {len(found)} times; e.g. number {found[0]['number']} ({found[0]['mutator']}): "
+        f"{found[0]['note'][:300]}"
         for (outcome, kind, _), found in ordered
     ]
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from exporters.loihi.lava.supervisor import patience
 from tests.campaign.judge import BAD, Verdict, judge
-from tests.campaign.material import Kind
+from tests.campaign.kinds import Kind
 from tests.campaign.trial import CPU_S, LOOK_S, MEMORY, WALL_S, attempt_here, resident
 
 CHUNK = 200  # mutants of one child
