@@ -2,6 +2,6 @@
 
 python -m tests.campaign --mutants 10000 --kills 100 --seed 1 --resume FILE
 
-material (honest files) -> kinds (how they are read) -> damage, documents, containers (what is done to them) -> trial (the
-command line in a child with limits) -> judge -> journal -> table, which is docs/reliability.md.
+material (honest files) -> kinds (how they are read) -> damage, documents, containers (what is done to them) -> trial
+(the command line in a child with limits) -> judge -> journal -> table, which is docs/reliability.md.
 """

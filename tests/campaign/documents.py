@@ -13,8 +13,8 @@ DEEP = "a value nested very deeply goes here"
 VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 0.5, -0.0, 1e308, 1e-320, float("nan"), float("inf"), -float("inf"), 1 << 31, 1 << 63,
     -(1 << 63), 10**30, 10**400, "", " ", "x" * 100_000, "\x1b]0;title\x07\x1b[2J", "[red]x[/]", "[/x]",
-    "<script>alert(1)</script>", "$\\frac{$", "|`*_#", "\u202eabc", "\ud800", "\x00", "../../../etc/passwd", "NaN", "1e5",
-    "0x10", "2026-11-25", [], {}, [[]], [0] * 1000, {"a": None}, DEEP,
+    "<script>alert(1)</script>", "$\\frac{$", "|`*_#", "\u202eabc", "\ud800", "\x00", "../../../etc/passwd", "NaN",
+    "1e5", "0x10", "2026-11-25", [], {}, [[]], [0] * 1000, {"a": None}, DEEP,
 )  # fmt: skip
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{new}: &{new} [{', '.join(['*' + old] * 9)}]\n" for old, new in zip("abcdefghi", "bcdefghij", strict=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.campaign.damage import DAMAGE, Rng
 from tests.campaign.kinds import Kind, Notices, Target
-from tests.campaign.trial import Said, attempt, value_of
+from tests.campaign.trial import Said, attempt, attempt_here, printed_place, value_of
 
 BAD_INPUT = 2
 SAME, REFUSED, OTHER = "same", "refused", "other content"
@@ -97,9 +97,12 @@ def prepare(kind: Kind, stock: Path, work: Path) -> None:
 
 
 def honest(kind: Kind, stock: Path, work: Path) -> str:
-    """What the command answers to the honest files; raises RuntimeError where it does not."""
+    """What the command answers to the honest files, in this process, so that its children find all libraries loaded.
+
+    Raises RuntimeError where it refuses them.
+    """
     prepare(kind, stock, work)
-    said = attempt(kind.command, work)
+    said = attempt_here(kind.command, work)
     if said.code not in ({0, 1} if kind.verdict else {0}):
         raise RuntimeError(f"{kind.name}: the honest file is refused: {said.code} {said.err.strip()} {said.where}")
     return answer(kind, said, work)
@@ -154,8 +157,9 @@ def weigh(
     """The word for a run, and for a bad one what was wrong."""
     if said.stopped:
         return said.stopped, f"{said.cpu_s:.0f} s of CPU, {said.memory >> 20} MB beyond the start"
-    if said.where or said.code < 0 or said.code not in (0, 1, BAD_INPUT) or (said.code == 1 and not kind.verdict):
-        return TRACEBACK, said.where or f"exit code {said.code}: {said.err.strip()[-300:]!r}"
+    where = said.where or printed_place(said.err)
+    if where or said.code < 0 or said.code not in (0, 1, BAD_INPUT) or (said.code == 1 and not kind.verdict):
+        return TRACEBACK, where or f"exit code {said.code}: {said.err.strip()[-300:]!r}"
     after = contents(work)
     changed = sorted(
         name for name in before.keys() | after.keys()

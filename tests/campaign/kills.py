@@ -15,7 +15,7 @@ import numpy as np
 
 from exporters.loihi.lava.supervisor import patience
 from tests.campaign.judge import FILES, HANG, SAME, TRACEBACK, contents, copy, unclear
-from tests.campaign.trial import ROOT, WALL_S, attempt, fork
+from tests.campaign.trial import ROOT, WALL_S, attempt, fork, printed_place
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FRESH = 10  # every so many kills hit a new interpreter, while it imports too
@@ -190,6 +190,8 @@ def ended_well(code: int, err: str, number: int) -> tuple[str, str] | None:
     """Whether exit code and errors are those that a shell expects of this signal, or of a run that was done before."""
     if code == -1000:
         return HANG, "it went on after the signal"
+    if place := printed_place(err):
+        return TRACEBACK, f"exit code {code}: {place}"
     if code not in (0, -number, 128 + number) and not (number == signal.SIGKILL and code == 137):
         return TRACEBACK, f"exit code {code}: {err[-300:]!r}"
     if "Traceback" in err or (err and " @ " in err and number != signal.SIGKILL):

@@ -21,7 +21,7 @@ from hw_sim.graph.quantize import quantize
 from spikegpt import Config, SpikeGPT
 from spikegpt.corpus import load_corpus
 from tests.campaign.containers import npy
-from tests.campaign.trial import command_line
+from tests.campaign.trial import attempt_here
 
 VOCABULARY = 256
 TEXT = ("--data", "text.txt")
@@ -56,8 +56,8 @@ def make(stock: Path) -> None:
             ("tokenize", "text.txt", "--tokenizer", "characters", "--out", "cut"),
             ("energy-report", "own.pt", *TEXT, "--tokens", "30", "--out", "report"),
         ):
-            code, out, err = command_line(command)
-            assert code == 0, (command, out, err)
+            said = attempt_here(command, Path.cwd())
+            assert said.code == 0, (command, said)
         characters = tiny("spike-driven", len(set(text.decode())))
         characters.tokenizer = load_corpus("cut").tokenizer
         spikegpt.save(characters, "characters.pt")

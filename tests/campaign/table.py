@@ -25,21 +25,21 @@ pickled code, decompression bombs, and every checksum right. The rest are no fil
 
 A mutant passes when the command gives the answer of the honest file; or refuses with one line without control
 characters and exit code 2 (1 where the command's answer is "differs"); or when the mutant is *other content*: of a
-format that holds no sum of it (a text, a price list, another tool's weights), or forged with the sums right. It fails by
-a traceback or an unclear line; by more than {cpu} s of processor time or a minute of waiting; by more than 1 GB of memory
-beyond the start; by a file lost, changed or left behind; or when changed bytes of a format that has sums, or of a file
-of ours whose digest stands elsewhere, give another answer silently. Lava itself is replaced by the interpreter of the
-same plan, which takes milliseconds.
+format that holds no sum of it (a text, a price list, another tool's weights), or forged with the sums right. It fails
+by a traceback or an unclear line; by more than {cpu} s of processor time or a minute of waiting; by more than 1 GB of
+memory beyond the start; by a file lost, changed or left behind; or when changed bytes of a format that has sums, or of
+a file of ours whose digest stands elsewhere, give another answer silently. Lava itself is replaced by the interpreter
+of the same plan, which takes milliseconds.
 
 {mutants}
 
 ## Killed commands
 
 Each command is started over an older output of its own (train and simulate --resume: over nothing), beside a file of
-the user's, and ended by SIGKILL, SIGTERM or SIGINT after a random share of its time; every tenth in a fresh interpreter,
-the others forked from one that has its libraries loaded. Then the old or the new output must be there, whole, the
-user's file untouched, the exit code that of the signal; and the same command again (train: with --resume) must end
-well, with the bytes of an uninterrupted run, and leave nothing temporary.
+the user's, and ended by SIGKILL, SIGTERM or SIGINT after a random share of its time; every tenth in a fresh
+interpreter, the others forked from one that has its libraries loaded. Then the old or the new output must be there,
+whole, the user's file untouched, the exit code that of the signal; and the same command again (train: with --resume)
+must end well, with the bytes of an uninterrupted run, and leave nothing temporary.
 
 {kills}
 {failures}"""

@@ -2,7 +2,6 @@
 
 import atexit
 import contextlib
-import io
 import os
 import re
 import resource
@@ -40,12 +39,6 @@ class Said:
     stopped: str = ""  # "hang" or "memory", if the watch ended it
 
 
-def command_line(command: Sequence[str]) -> tuple[int, str, str]:
-    """Run a command here and now, in a child; exit code, output, errors."""
-    said = attempt(command, Path.cwd())
-    return said.code, said.out, said.err + said.where
-
-
 def limit() -> None:
     """Let this process use only so much memory, processor time and disk."""
     pages = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -69,6 +62,7 @@ def fork(command: Sequence[str], folder: Path, out: int, err: int, why: int) -> 
         null = os.open(os.devnull, os.O_RDONLY)
         for target, source in ((0, null), (1, out), (2, err)):
             os.dup2(source, target)
+        sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         os.chdir(folder)
         code = run(command, why)
         atexit._run_exitfuncs()  # temporary folders vanish
@@ -103,18 +97,6 @@ def run(command: Sequence[str], why: int) -> int:
     return code
 
 
-def warm(command: Sequence[str], folder: Path) -> str:
-    """Run an honest command in this process, so that its children find libraries and compiled loops loaded.
-
-    Returns what it said if it refused.
-    """
-    argv, said = sys.argv, io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = run(command, os.open(os.devnull, os.O_WRONLY))
-    sys.argv = argv
-    return "" if code in (0, 1) else said.getvalue().strip()
-
-
 def without_lava() -> None:
     """Put the plan's interpreter where Lava would run the same plan for seconds: what is read and checked stays."""
     from exporters.loihi import agreement
@@ -126,6 +108,17 @@ def without_lava() -> None:
 
     supervisor.run = interpret
     agreement.EXECUTIONS = tuple(e for e in agreement.EXECUTIONS if e.run is agreement.interpret)
+
+
+def printed_place(err: str) -> str:
+    """Likewise of a traceback that the command line printed; "" without one."""
+    if "Traceback (most recent call last)" not in err:
+        return ""
+    frames = [f for f in re.findall(r'File "([^"]+)", line (\d+)', err) if f[0].startswith(str(ROOT))]
+    file, line = frames[-1] if frames else ("?", "")
+    raised = [text for text in err.splitlines() if re.match(r"[\w.]*(Error|Exception|Interrupt|Exit|Warning)\b", text)]
+    last = raised[-1] if raised else "error"
+    return f"{last.partition(':')[0]} @ {file.removeprefix(str(ROOT) + '/')}:{line}: {last[:200]}"
 
 
 def place_of(error: BaseException) -> str:
