@@ -3,6 +3,7 @@
 import io
 import lzma
 import pickle
+import warnings
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -120,7 +121,8 @@ def forge_zip(data: bytes, rng: Rng) -> bytes:
     else:
         members[k] = (name, DAMAGE[rng.integers(len(DAMAGE))](held, rng) if held else b"x", kind)
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
+        warnings.simplefilter("ignore")  # of names that are there twice
         for n, h, c in members:
             archive.writestr(zipfile.ZipInfo(n or "x"), h, c)
     found = out.getvalue()

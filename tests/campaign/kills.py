@@ -15,8 +15,9 @@ import numpy as np
 
 from exporters.loihi.lava.supervisor import patience
 from tests.campaign.judge import FILES, HANG, SAME, TRACEBACK, contents, copy, unclear
-from tests.campaign.trial import ROOT, WALL_S, attempt, fork, printed_place
+from tests.campaign.trial import ROOT, WALL_S, Said, attempt, attempt_here, fork, printed_place, texts_of
 
+STUCK = -1000  # in place of an exit code
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FRESH = 10  # every so many kills hit a new interpreter, while it imports too
 # What holds times or speeds, which no two runs share.
@@ -90,37 +91,46 @@ class Reference:
 
 
 def reference(job: Job, stock: Path, work: Path) -> Reference:
-    """Run a job and its forerunner to the end; the folder that its kills start from stays in `work`_before."""
+    """Run a job and its forerunner to the end; the folder that its kills start from stays beside `work`."""
     copy(stock, set(job.needs), work)
     (work / "notes.txt").write_text("the user's own\n")
     if job.older:
-        said = attempt(job.older, work)
-        assert said.code == 0, (job.name, said)
+        done(job, attempt_here(job.older, work))
     begin = begin_of(job, work)
     shutil.rmtree(begin, ignore_errors=True)
     shutil.copytree(work, begin)
+    done(job, attempt_here(job.command, work))  # loads what the children then find loaded
+    after = contents(work)
+    again(begin, work)
     started = time.monotonic()
-    said = attempt(job.command, work)
-    assert said.code == 0, (job.name, said)
-    forked_s, after = time.monotonic() - started, contents(work)
-    shutil.rmtree(work)
-    shutil.copytree(begin, work)
+    done(job, attempt(job.command, work))
+    forked_s = time.monotonic() - started
+    again(begin, work)
     started = time.monotonic()
     code = fresh(job.command, work).wait()
     assert code == 0, (job.name, code)
     return Reference(job, contents(begin), after, forked_s, time.monotonic() - started)
 
 
+def done(job: Job, said: Said) -> None:
+    assert said.code == 0, f"{job.name}: {said}"
+
+
+def again(begin: Path, work: Path) -> None:
+    """The folder as it was before."""
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(begin, work)
+
+
 def begin_of(job: Job, work: Path) -> Path:
     return work.with_name("before " + job.name)
 
 
-def fresh(command: Sequence[str], folder: Path) -> subprocess.Popen:
+def fresh(command: Sequence[str], folder: Path, err: int = subprocess.DEVNULL) -> subprocess.Popen:
     """The command in an interpreter of its own, as a shell starts it."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary(folder))}
-    with (folder.parent / "err").open("wb") as err:
-        call = [sys.executable, "-c", "from cli.main import main; main()", *command]
-        return subprocess.Popen(call, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=err, process_group=0)
+    call = [sys.executable, "-c", "from cli.main import main; main()", *command]
+    return subprocess.Popen(call, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=err, process_group=0)
 
 
 def temporary(folder: Path) -> Path:
@@ -138,8 +148,7 @@ def kill(found: Reference, number: int, seed: int, work: Path) -> tuple[str, str
     new = number % FRESH == 0
     moment = float(rng.uniform(0, found.fresh_s if new else found.forked_s))
     how = f"{number_of_signal.name} after {moment:.2f} s" + (" of a fresh interpreter" if new else "")
-    shutil.rmtree(work, ignore_errors=True)
-    shutil.copytree(begin_of(job, work), work)
+    again(begin_of(job, work), work)
     shutil.rmtree(work.parent / "tmp", ignore_errors=True)
     code, err = end(job.command, work, number_of_signal, moment, new)
     for look in (
@@ -154,41 +163,30 @@ def kill(found: Reference, number: int, seed: int, work: Path) -> tuple[str, str
 
 def end(command: Sequence[str], work: Path, number: int, moment: float, new: bool) -> tuple[int, str]:
     """Start a command, send it a signal after `moment` seconds; exit code (negative: the signal) and errors."""
-    err = os.memfd_create("err")
-    if new:
-        process = fresh(command, work)
-        child = process.pid
-    else:
-        os.environ["TMPDIR"] = str(temporary(work))
-        child = fork(command, work, os.memfd_create("out"), err, err)
+    out, err = os.memfd_create("out"), os.memfd_create("err")
+    child = fresh(command, work, err).pid if new else fork(command, work, out, err, err, temporary(work))
     time.sleep(moment)
-    status = None
-    done, state = os.waitpid(child, os.WNOHANG)
-    if done:
-        status = state
-    else:
-        os.kill(child, number)
-    limit = time.monotonic() + WALL_S * patience()
+    status, limit = None, time.monotonic() + WALL_S * patience()
+    sent = False
     while status is None and time.monotonic() < limit:
-        done, state = os.waitpid(child, os.WNOHANG)
-        status = state if done else None
-        time.sleep(0.005)
+        ended, state = os.waitpid(child, os.WNOHANG)
+        if ended:
+            status = state
+        elif not sent:
+            os.kill(child, number)
+            sent = True
+        else:
+            time.sleep(0.005)
     if status is None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        return -1000, ""
-    code = os.waitstatus_to_exitcode(status)
-    if new:
-        process.returncode = code
-        return code, (work.parent / "err").read_text(errors="replace")
-    text = os.pread(err, 1 << 20, 0).decode(errors="replace")
-    os.close(err)
-    return code, text
+    _, text = texts_of((out, err))
+    return STUCK if status is None else os.waitstatus_to_exitcode(status), text
 
 
 def ended_well(code: int, err: str, number: int) -> tuple[str, str] | None:
     """Whether exit code and errors are those that a shell expects of this signal, or of a run that was done before."""
-    if code == -1000:
+    if code == STUCK:
         return HANG, "it went on after the signal"
     if place := printed_place(err):
         return TRACEBACK, f"exit code {code}: {place}"

@@ -9,6 +9,7 @@ import runpy
 import select
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -48,8 +49,11 @@ def limit() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 * MEMORY,) * 2)
 
 
-def fork(command: Sequence[str], folder: Path, out: int, err: int, why: int) -> int:
-    """Start a command in a limited child with a group of its own and no input; returns its process id."""
+def fork(command: Sequence[str], folder: Path, out: int, err: int, why: int, temporary: Path | None = None) -> int:
+    """Start a command in a limited child with a group of its own and no input; returns its process id.
+
+    `temporary` is its folder for temporary files.
+    """
     child = os.fork()
     if child:
         return child
@@ -63,6 +67,8 @@ def fork(command: Sequence[str], folder: Path, out: int, err: int, why: int) -> 
         for target, source in ((0, null), (1, out), (2, err)):
             os.dup2(source, target)
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+        if temporary is not None:
+            os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
         os.chdir(folder)
         code = run(command, why)
         atexit._run_exitfuncs()  # temporary folders vanish
