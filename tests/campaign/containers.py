@@ -3,8 +3,10 @@
 import io
 import lzma
 import pickle
+import struct
 import warnings
 import zipfile
+import zlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ import zstandard
 
 from tests.campaign.damage import DAMAGE, Rng
 
-BOMB = 3 << 30  # bytes that a few kilobytes unpack to
+BOMB = 3 << 29  # bytes that a few kilobytes unpack to
 RUN_BY_PICKLE = "run-by-pickle"  # the file that hostile pickles make
-NAMES = ("../../escaped", "/tmp/escaped", "a\x1b[2Jb", "[red]x", "data.pkl", "x.npy", "", "a" * 5000)
+NAMES = ("../../escaped", "/tmp/escaped", "a\x1b[2Jb", "[red]x", "data.pkl", "x.npy", "a" * 5000)
 OUTSIDE = "/etc/hostname"
 
 
@@ -77,16 +79,17 @@ def other_array(data: bytes, rng: Rng) -> bytes:
 
 
 @cache
-def zeros_deflated() -> bytes:
-    """An archive of one member that unpacks to BOMB bytes."""
-    out = io.BytesIO()
-    with (
-        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("bomb", "w", force_zip64=True) as member,
-    ):
-        for _ in range(BOMB >> 24):
-            member.write(bytes(1 << 24))
-    return out.getvalue()
+def zip_bomb() -> bytes:
+    """An archive of one member that unpacks to BOMB zeros; its deflated parts are all the same."""
+    part, pack = bytes(1 << 24), zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = [pack.compress(part) + pack.flush(zlib.Z_FULL_FLUSH) for _ in range(2)]
+    held, crc = packed[0] + packed[1] * ((BOMB >> 24) - 1) + pack.flush(), 0
+    for _ in range(BOMB >> 24):
+        crc = zlib.crc32(part, crc)
+    facts = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 0x21, crc, len(held), BOMB, 4, 0)
+    local = b"PK\3\4" + facts + b"bomb" + held
+    central = b"PK\1\2" + struct.pack("<H", 20) + facts + struct.pack("<HHHII", 0, 0, 0, 0, 0) + b"bomb"
+    return local + central + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 1, 1, len(central), len(local), 0)
 
 
 def forge_zip(data: bytes, rng: Rng) -> bytes:
@@ -124,7 +127,7 @@ def forge_zip(data: bytes, rng: Rng) -> bytes:
     with warnings.catch_warnings(), zipfile.ZipFile(out, "w") as archive:
         warnings.simplefilter("ignore")  # of names that are there twice
         for n, h, c in members:
-            archive.writestr(zipfile.ZipInfo(n or "x"), h, c)
+            archive.writestr(zipfile.ZipInfo(n), h, c)
     found = out.getvalue()
     if rng.integers(20) == 0:  # encrypted, or of a method that nobody knows: both are said in local and central heads
         at, value = (6, b"\x01\x00") if rng.integers(2) else (8, bytes([int(rng.choice([1, 9, 12, 93, 97])), 0]))
@@ -135,7 +138,7 @@ def forge_zip(data: bytes, rng: Rng) -> bytes:
 
 
 def forge_text_zip(data: bytes, rng: Rng) -> bytes:
-    return zeros_deflated() if rng.integers(30) == 0 else forge_zip(data, rng)
+    return zip_bomb() if rng.integers(30) == 0 else forge_zip(data, rng)
 
 
 @cache
@@ -150,12 +153,13 @@ def forge_xz(data: bytes, rng: Rng) -> bytes:
     return lzma.compress(DAMAGE[rng.integers(len(DAMAGE))](lzma.decompress(data), rng))
 
 
-@cache
 def zst_bomb(text: bytes) -> bytes:
-    packer = zstandard.ZstdCompressor(level=1, write_content_size=False).compressobj()
-    return b"".join(
-        [packer.compress(text)] + [packer.compress(bytes(1 << 24)) for _ in range(BOMB >> 24)] + [packer.flush()]
-    )
+    """A frame that begins with `text` and goes on with BOMB zeros, in blocks of one byte repeated (RFC 8878)."""
+    size = 1 << 17
+    start = (len(text) << 3).to_bytes(3, "little") + text
+    zeros = (size << 3 | 2).to_bytes(3, "little") + b"\0"
+    last = (size << 3 | 3).to_bytes(3, "little") + b"\0"
+    return b"\x28\xb5\x2f\xfd\x00\x70" + start + zeros * (BOMB // size) + last
 
 
 def forge_zst(data: bytes, rng: Rng) -> bytes:

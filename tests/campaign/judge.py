@@ -110,7 +110,7 @@ def honest(kind: Kind, stock: Path, work: Path) -> str:
 
 def answer(kind: Kind, said: Said, work: Path) -> str:
     """What a command printed, and the data that it wrote."""
-    skipped = ("manifest.json", "log.csv", "run.json", "curve.svg", ".lock")
+    skipped = ("manifest.json", "log.csv", "run.json", "curve.svg", "last.pt", ".lock")
     files = {k: v for k, v in contents(work).items() if k.startswith(kind.writes) and not k.endswith(skipped)}
     return f"{said.code} {value_of(said)} {sorted(files.items())}" if kind.writes else f"{said.code} {value_of(said)}"
 

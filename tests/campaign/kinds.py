@@ -82,6 +82,7 @@ TARGETS = {
         Target("indexed.idx", word, NOTHING),
         Target("cut/corpus.json", forge_json, DAMAGE),
         Target("cut/tokens.bin", word, CONTENT),
+        Target("cut/manifest.json", forge_json, DAMAGE),
         Target("streams/run.json", forge_json, DAMAGE),
         Target("streams/stream2.json", forge_json, DAMAGE),
         Target("run/last.pt", forge_zip, DAMAGE),
@@ -93,6 +94,7 @@ TARGETS = {
     )
 }
 WHAT_IF = "energy-report --preset tiny --json"
+RESUMED = "train --data text.txt --layers 1 --width 8 --ctx 16 --batch 2 --steps 60 --device cpu --out run --resume"
 SHORT = "--data text.txt --tokens 40 --json"
 
 
@@ -166,7 +168,7 @@ KINDS = (
     ),
     kind(
         "tokenized folder",
-        "cut/corpus.json cut/tokens.bin",
+        "cut/corpus.json cut/tokens.bin cut/manifest.json",
         "eval characters.pt --data cut --tokens 40 --json",
         "characters.pt cut",
     ),
@@ -177,6 +179,7 @@ KINDS = (
         "own.nir text.txt streams",
         "streams",
     ),
+    kind("training run to resume", "run/last.pt run/run.json", RESUMED, "text.txt run", "run"),
     kind("Loihi folder", "loihi/model-int8.nir loihi/manifest.json", "simulate loihi SHORT", "loihi text.txt"),
     kind(
         "Loihi folder, verify",

@@ -2,7 +2,11 @@
 
 import json
 import lzma
+import os
+import shutil
+import signal
 import struct
+import time
 import zipfile
 from contextlib import chdir
 from pathlib import Path
@@ -21,7 +25,8 @@ from hw_sim.graph.quantize import quantize
 from spikegpt import Config, SpikeGPT
 from spikegpt.corpus import load_corpus
 from tests.campaign.containers import npy
-from tests.campaign.trial import attempt_here
+from tests.campaign.kinds import RESUMED
+from tests.campaign.trial import attempt_here, fork
 
 VOCABULARY = 256
 TEXT = ("--data", "text.txt")
@@ -51,6 +56,9 @@ def make(stock: Path) -> None:
         for command in (
             ("export", "own.nir", "--target", "nir", "--out", "portable"),
             ("export", "own.nir", "--target", "loihi", "--out", "loihi", *TEXT, "--tokens", "40"),
+            tuple(
+                RESUMED.replace("--out run --resume", "--out trained").split()
+            ),  # loads what a child then finds loaded
             ("simulate", "own.nir", *TEXT, "--tokens", "40", "--save-state", "state.npz"),
             ("simulate", "own.nir", *TEXT, "--tokens", "90", "--streams", "3", "--resume", "streams"),
             ("tokenize", "text.txt", "--tokenizer", "characters", "--out", "cut"),
@@ -61,12 +69,23 @@ def make(stock: Path) -> None:
         characters = tiny("spike-driven", len(set(text.decode())))
         characters.tokenizer = load_corpus("cut").tokenizer
         spikegpt.save(characters, "characters.pt")
-        (segment,) = (
-            sorted(Path("portable/segments").glob("*key.nir"))[:1]
-            or sorted(Path("portable/segments").glob("*.nir"))[:1]
-        )
+        _interrupted_run()
+        segment = sorted(Path("portable/segments").glob("*.nir"))[0]
         segment.rename("segment.nir")
         segment.with_suffix(".npz").rename("segment.npz")
+
+
+def _interrupted_run() -> None:
+    """A training run that Ctrl-C ended behind its first row of the log, with a checkpoint to go on from."""
+    command = [word for word in RESUMED.split() if word != "--resume"]
+    while not Path("run/last.pt").exists() or Path("run/model.pt").exists():  # this process was not quick enough
+        shutil.rmtree("run", ignore_errors=True)
+        said = os.open(os.devnull, os.O_WRONLY)
+        child = fork(command, Path.cwd(), said, said, said)
+        while not Path("run/log.csv").exists() and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            time.sleep(0.001)
+        os.kill(child, signal.SIGINT)
+        os.waitpid(child, 0)
 
 
 def _checkpoints() -> None:
