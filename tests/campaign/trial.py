@@ -194,6 +194,8 @@ def attempt_here(command: Sequence[str], folder: Path) -> Said:
         for target, kept in enumerate(own, 1):
             os.dup2(kept, target)
             os.close(kept)
+    if code in (130, 143):  # the command took for its own what was meant for the campaign
+        raise KeyboardInterrupt
     found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     memory = int(found[1]) * 1024 - before if found else 0
     cpu_s = cpu_used() - used
