@@ -94,9 +94,9 @@ def run(command: Sequence[str], why: int) -> int:
         call()
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-    except KeyboardInterrupt:  # so does Python end
+    except KeyboardInterrupt as error:  # so does Python end
         code = 130
-        os.write(why, place_of(KeyboardInterrupt()).encode())
+        os.write(why, place_of(error).encode())
     except BaseException as error:
         code = 1
         os.write(why, place_of(error).encode())
@@ -117,7 +117,7 @@ def without_lava() -> None:
 
 
 def printed_place(err: str) -> str:
-    """Likewise of a traceback that the command line printed; "" without one."""
+    """As `place_of`, from a traceback that the command line printed; "" without one."""
     if "Traceback (most recent call last)" not in err:
         return ""
     frames = [f for f in re.findall(r'File "([^"]+)", line (\d+)', err) if f[0].startswith(str(ROOT))]
