@@ -23,8 +23,8 @@ from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
 
-START_S = 60.0  # importing, compiling and forking
-TOKEN_S = 2.0  # an upper bound for one time step of a large model
+START_S = 60.0  # importing, compiling and forking, on a machine that does nothing else
+TOKEN_S = 2.0  # likewise an upper bound for one time step of a large model
 GRACE_S = 5.0  # for multiprocessing's resource tracker to unlink shared memory
 POLL_S = 0.05
 SOCKET_ROOM = 70  # characters of a folder in which multiprocessing can still name a socket, of at most 107
@@ -49,12 +49,13 @@ def run(
     """Execute an integer plan as Lava processes, one a stage, one time step a token.
 
     `python` is the interpreter that has Lava (default: this one). `progress` is told the tokens done since its last
-    call. Raises UserError when Lava is missing, fails or exceeds `timeout_s` (default: by the number of tokens).
+    call. Raises UserError when Lava is missing, fails or exceeds `timeout_s` (default: by the number of tokens and by
+    how busy the machine is).
     """
     if not plan.integer:
         raise UserError("Lava runs the integer network: export with --target loihi, or pass a checkpoint")
     tokens = np.asarray(tokens, np.int64)
-    limit, stages, done = timeout_s or START_S + TOKEN_S * len(tokens), cut(plan), 0
+    limit, stages, done = timeout_s or patience() * (START_S + TOKEN_S * len(tokens)), cut(plan), 0
     with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
         folder = Path(name)
         write_runtime(folder / "runtime")
@@ -81,6 +82,11 @@ def run(
         supervise(command, folder, limit, folder / "runtime", watch)
         progress(len(tokens) - done)
         return collect(plan, folder, time.perf_counter() - started)
+
+
+def patience() -> float:
+    """How many times longer than on an idle machine things may take now: processes that want a core, over cores."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def supervise(
