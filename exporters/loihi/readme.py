@@ -1,6 +1,6 @@
 """The README of an exported folder: what is in it, how to run it, what int8 cost."""
 
-from exporters.loihi.calibration import table
+from exporters.loihi.cost import table
 
 TEXT = """# A SpikeGPT for Loihi
 

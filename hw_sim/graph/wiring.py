@@ -8,6 +8,7 @@ import nir
 from hw_sim.graph.extensions import Place
 from spikegpt.errors import UserError
 
+NEURONS = (nir.LIF,)  # nodes that put out spikes
 CYCLE = 8  # nodes of a cycle that an error names
 
 
@@ -98,7 +99,7 @@ class Wiring:
     @cached_property
     def spiking(self) -> set[str]:
         """The nodes that put out nothing but spikes: neurons, and what only delays or places spikes."""
-        found = {name for name, node in self.graph.nodes.items() if isinstance(node, nir.LIF)}
+        found = {name for name, node in self.graph.nodes.items() if isinstance(node, NEURONS)}
         carriers = [name for name, node in self.graph.nodes.items() if isinstance(node, nir.Delay | Place)]
         while new := {name for name in carriers if name not in found and self._reads_one_of(name, found)}:
             found |= new
