@@ -28,7 +28,6 @@ class OwnRow(Struct):
     all_operations: float
     energy_j: dict[str, float | None]
     effective_acs: float
-    neuron_updates: float
     bits_per_byte: float | None = None
     text_sha256: str | None = None
 
@@ -116,7 +115,9 @@ def read_baseline(path: Path) -> Compared:
             raise UserError(f"{path}: row {row.name!r} has no energy; nothing can be compared")
         for name, value in numbers.items():
             if not 0 < value < math.inf:
-                raise UserError(f"{path}: row {row.name!r}: {name} = {value!r} cannot be compared with; must be above 0")
+                raise UserError(
+                    f"{path}: row {row.name!r}: {name} = {value!r} cannot be compared with; must be above 0"
+                )
         if silent(row, earlier.model):
             raise UserError(f"{path}: row {row.name!r} is of a dead model (density 0); make the baseline of a live one")
     return earlier
@@ -131,9 +132,7 @@ def compare(before: Compared, after: Compared, limits: Limits) -> Verdict:
     for role, old in before.own.items():
         new = after.own[role]
         if old.bits_per_byte is not None and new.bits_per_byte is not None:
-            lines.append(
-                Line(new.name, "bits per byte", "", old.bits_per_byte, new.bits_per_byte, limits.quality_loss)
-            )
+            lines.append(Line(new.name, "bits per byte", "", old.bits_per_byte, new.bits_per_byte, limits.quality_loss))
         for name, value in _operations(old).items():
             lines.append(Line(new.name, name, "", value, _operations(new)[name], limits.increase))
         for name, value in _energies(old).items():
@@ -152,20 +151,21 @@ def differences(before: Compared, after: Compared) -> list[str]:
     for role in sorted(before.own.keys() | after.own.keys()):
         old, new = before.own.get(role), after.own.get(role)
         if old is None or new is None:
-            found.append(f"the {role} row is {'here' if new else 'there'} alone")
+            found.append(f"the {role} row is {'there' if old else 'here'} alone")
             continue
         if old.text_sha256 != new.text_sha256:
-            found.append(f"the text that was read, sha256 {_short(old.text_sha256)} there, {_short(new.text_sha256)} here")
+            found.append(f"the text read, sha256 {_short(old.text_sha256)} there, {_short(new.text_sha256)} here")
         if (old.bits_per_byte is None) != (new.bits_per_byte is None):
-            found.append(f"quality of the {role} row was measured {'here' if old.bits_per_byte is None else 'there'} alone")
-        for column in sorted(_energies(old).keys() ^ _energies(new).keys()):
-            found.append(f"column {column} of the {role} row is {'there' if column in _energies(old) else 'here'} alone")
+            found.append(f"quality of the {role} row is {'here' if old.bits_per_byte is None else 'there'} alone")
+        theirs, ours = _energies(old).keys(), _energies(new).keys()
+        for column in sorted(theirs ^ ours):
+            found.append(f"column {column} of the {role} row is {'there' if column in theirs else 'here'} alone")
     return list(dict.fromkeys(found))
 
 
 def silent(row: OwnRow, model: dict[str, Any]) -> bool:
     """Whether a spike-driven model's body does nothing: by its structure it should."""
-    return model.get("variant") == "spike-driven" and row.neuron_updates > 0 and not row.effective_acs
+    return model.get("variant") == "spike-driven" and not row.effective_acs
 
 
 def _operations(row: OwnRow) -> dict[str, float]:

@@ -61,7 +61,7 @@ def find_zones(root: Path = POWERCAP) -> tuple[tuple[Zone, ...], str]:
     """
     found: dict[str, Zone] = {}
     denied = []
-    for folder in sorted(root.glob("*:*")):
+    for folder in sorted(root.glob("*:*"), key=lambda f: ("mmio" in f.name, f.name)):
         try:
             name = (folder / "name").read_text().strip()
             parent = folder.name.rpartition(":")[0]
