@@ -1,0 +1,143 @@
+"""What a network takes on a chip: the row that could be placed, all chips' static power in the total, what is left out.
+
+The dynamic part is the body alone (matrices that read spikes, LIF neurons, messages and hops of a mapping). Everything
+else that the network does is named beside the total, with its share.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from msgspec import Struct
+
+from hw_sim.energy.placement import Placement
+
+TOKENS_PER_S = 1000.0  # assumed where nobody says: static power is time, and no chip has run this network
+COMPONENTS = {  # of element-wise work, as rows name them
+    "layer_norm": "LayerNorm",
+    "wkv": "WKV",
+    "sigmoid": "sigmoid",
+    "gate": "gates (products)",
+    "mixing": "token shift and residual",
+    "squared_relu": "squared ReLU",
+}
+
+
+class Site(Struct, frozen=True, kw_only=True):
+    """Where the network lies on a technology's chips. `placement` None: nothing was mapped, `chips` were estimated from
+    the shape; `graded_values` whether its messages can carry a value."""
+
+    technology: str
+    chip: str
+    how: str  # "placed by our mapper", "as declared by --placement", "at least, from the shape"
+    cores: int
+    chips: int
+    graded_values: bool
+    placement: Placement | None = None
+
+
+class ChipColumn(Struct, frozen=True, kw_only=True):
+    """One chip's price of a network, joules a token: `total_j` = `dynamic_j` + `static_j`, the second None where the
+    profile has no static power. `left_out` are sentences, `text` the verdict."""
+
+    column: str
+    row: str
+    grade: Literal["modelled"] = "modelled"
+    prices_grade: str
+    site: Site
+    tokens_per_s: float
+    dynamic_j: float
+    static_j: float | None
+    total_j: float
+    terms: dict[str, float]
+    cannot_run: tuple[str, ...]
+    left_out: tuple[str, ...]
+    text: str
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """Of a row, per token: what `left_out` is told from."""
+
+    synops: float
+    all_operations: float
+    multiply_accumulates: float  # on real inputs: the head
+    elementwise: Mapping[str, float]  # operations by component; "neurons" are what the chip does itself
+
+
+def chip_column(
+    column: str,
+    row: str,
+    prices_grade: str,
+    site: Site,
+    dynamic: Mapping[str, float],
+    static_w_per_chip: float,
+    counts: Counts,
+    tokens_per_s: float = TOKENS_PER_S,
+) -> ChipColumn:
+    """The chip's price of a row whose dynamic terms, joules a token, are `dynamic`."""
+    static = static_w_per_chip * site.chips / tokens_per_s if static_w_per_chip else None
+    moving = sum(dynamic.values())
+    cannot = tuple(COMPONENTS.get(name, name) for name in counts.elementwise if name != "neurons")
+    left = _left_out(site, counts, static is None)
+    total = moving + (static or 0.0)
+    text = (
+        f"{row}, its body alone: {total * 1e6:,.4g} uJ a token (modelled, prices {prices_grade}), "
+        f"{moving * 1e6:,.4g} dynamic"
+        + (
+            f" and {static * 1e6:,.4g} static ({site.chips} chip(s) of {static_w_per_chip * 1e3:g} mW at an assumed "
+            f"{tokens_per_s:,g} tokens/s)"
+            if static is not None
+            else ", no static power"
+        )
+        + f"; {site.cores:,} cores on {site.chips} chip(s), {site.how}. {_runs(site, cannot)}Left out of the total: "
+        f"{'; '.join(left)}. Other technologies are not compared with"
+    )
+    return ChipColumn(
+        column=column,
+        row=row,
+        prices_grade=prices_grade,
+        site=site,
+        tokens_per_s=tokens_per_s,
+        dynamic_j=moving,
+        static_j=static,
+        total_j=total,
+        terms={**dynamic, **({} if static is None else {"static power": static})},
+        cannot_run=cannot,
+        left_out=left,
+        text=text,
+    )
+
+
+def _runs(site: Site, cannot: tuple[str, ...]) -> str:
+    """What the chip cannot do by itself."""
+    if not cannot:
+        return ""
+    need = "need custom neurons (microcode)" if site.graded_values else "cannot run there at all: its neurons are fixed"
+    values = "" if site.graded_values else ", and its messages carry no values"
+    return f"{site.chip} does not run this network by itself: {', '.join(cannot)} {need}{values}. "
+
+
+def _left_out(site: Site, counts: Counts, no_static: bool) -> tuple[str, ...]:
+    """What the network does and the total does not hold, each with its size."""
+    found = []
+    if counts.multiply_accumulates:
+        share = counts.multiply_accumulates / counts.synops
+        found.append(f"head, {counts.multiply_accumulates:,.0f} MACs ({share:.0%} of the matrices' operations)")
+    outside = sum(v for k, v in counts.elementwise.items() if k != "neurons")
+    if outside:
+        found.append(f"element-wise work, {outside:,.0f} operations ({outside / counts.all_operations:.0%} of all)")
+    found.append("embedding")
+    p = site.placement
+    if p is None:
+        found.append("messages and hops, as nothing was mapped")
+    elif p.graded_messages_per_token is None:
+        found.append("graded values between neurons, which the mapping did not count")
+    else:
+        unable = "" if site.graded_values else ", which this chip cannot send"
+        found.append(
+            f"{p.graded_messages_per_token:,.0f} graded values between neurons{unable}, beside "
+            f"{p.messages_per_token:,.0f} spike messages"
+        )
+        found.append(f"{p.host_values_per_token:,.0f} values from and to the host")
+    if no_static:
+        found.append("static power, which this profile does not hold")
+    return tuple(found)
