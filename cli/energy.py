@@ -1,37 +1,25 @@
 """`spikegpt energy-report` and `profiles`: what a model costs per token, at whose prices."""
 
-import hashlib
-import json
 import platform
 import shlex
 import sys
-from dataclasses import asdict
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
-import yaml
+import msgspec
 
-from cli.inputs import (
-    data_option,
-    load_graph,
-    load_text,
-    progress_bar,
-    split_option,
-    tokenizer_of,
-    tokenizer_option,
-    variant_of,
-)
+from cli.inputs import data_option, load_text, progress_bar, split_option, tokenizer_option
 from spikegpt import __version__
 from spikegpt.config import PRESETS, preset
+from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
-    from hw_sim.energy.measure import Measurement
+    from hw_sim.energy.schema import Report, Shape
 
 REGRESSED = 1  # exit code
 MODES = click.Choice(["decode", "mean", "prefill"])
@@ -39,6 +27,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 
 @click.command("energy-report")
 @click.argument("models", type=str, nargs=-1)
+@click.option("--name", "labels", multiple=True, help="Name of a row, one for each model in their order.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="No checkpoint: this shape at assumed rates.")
 @click.option("--rate", type=click.FloatRange(0, 1), help="Assumed density of all matrix inputs, with --preset.")
 @click.option("--rates", type=click.Path(path_type=Path), help="YAML: part of a block to its density, with --preset.")
@@ -46,8 +35,8 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @tokenizer_option
 @split_option
 @click.option("--tokens", type=click.IntRange(2), default=4096, show_default=True, help="Tokens to measure on.")
-@click.option("--context", type=click.IntRange(1), default=1024, show_default=True, help="Context of the Transformer.")
-@click.option("--mode", type=MODES, default="decode", show_default=True, help="The Transformer's token.")
+@click.option("--context", type=click.IntRange(1), help="Context of the Transformer; default: that of training.")
+@click.option("--mode", type=MODES, default="decode", show_default=True, help="The token priced.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Streams that share weight reads.")
 @click.option("--profile", "names", multiple=True, help="Prices: a name of `spikegpt profiles` or a YAML file.")
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(["fp32", "fp16", "int8"]))
@@ -57,32 +46,34 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--max-increase", default="5%", show_default=True, help="Of SynOps or energy over --baseline.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
-def energy_report(models: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
-                  tokenizer: str | None, split: str | None, tokens: int, context: int, mode: str, batch: int,
+def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
+                  tokenizer: str | None, split: str | None, tokens: int, context: int | None, mode: str, batch: int,
                   names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, baselines: str,
                   baseline: Path | None, max_increase: str, out: Path | None, as_json: bool) -> None:  # fmt: skip
-    """What models cost per token against a Transformer of their shape, measured on a text or from assumed rates.
+    """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
     spikegpt energy-report --preset 260m --rate 0.15
     """
     from hw_sim.energy import profiles as prices
-    from hw_sim.energy import report as energy
-    from hw_sim.energy.price import read_placement
+    from hw_sim.energy.placement import read_placement
+    from hw_sim.energy.settings import Settings
 
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
     limit = fraction(max_increase)
     earlier = read_report(baseline) if baseline else None
-    settings = energy.Settings(
+    settings = Settings(
         context=context,
         batch=batch,
         mode=mode,
-        priced={p.name: p for p in map(prices.load, names)} if names else prices.shipped(),
+        priced=prices.load_all(names) if names else prices.shipped(),
         precisions=precisions,
         placement=read_placement(placement) if placement else None,
         baselines=baselines == "all",
     )
+    if not settings.columns:
+        raise UserError("no price column is left: the profiles named have no such --precision, or price no counts")
     provenance = {
         "command": shlex.join(["spikegpt", *sys.argv[1:]]),
         "spikegpt": __version__,
@@ -90,11 +81,20 @@ def energy_report(models: tuple[str, ...], size: str | None, rate: float | None,
         "numpy": version("numpy"),
     }
     if size:
-        report = energy.build([], settings, what_if=assumed(size, rate, rates), provenance=provenance)
+        from dataclasses import replace
+
+        from hw_sim.energy.report import build
+
+        settings = replace(settings, trained_context=PRESETS[size].ctx_len)
+        report = build([], settings, what_if=assumed(size, rate, rates), provenance=provenance)
     else:
         if rate is not None or rates is not None:
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
-        report = measured(models, data, tokenizer, split, tokens, settings, provenance, as_json)
+        from exporters.energy_report import report_of
+
+        with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
+            report = report_of(models, partial(load_text, data, split, tokens), settings, names=labels,
+                               tokenizer=tokenizer, provenance=provenance, progress=advance)  # fmt: skip
     publish(report, out, as_json)
     if earlier:
         worse = regressions(earlier, report, limit)
@@ -104,98 +104,30 @@ def energy_report(models: tuple[str, ...], size: str | None, rate: float | None,
             sys.exit(REGRESSED)
 
 
-def assumed(size: str, rate: float | None, rates: Path | None) -> tuple:
+def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, float | dict[str, float]]":
     """The shape of a preset and its assumed densities. Raises UserError unless exactly one kind is given."""
-    from hw_sim.energy.measure import Shape
-    from hw_sim.energy.work import PARTS
+    from hw_sim.energy.schema import Shape
+    from hw_sim.energy.shapes import PARTS
 
     if (rate is None) == (rates is None):
         raise UserError("a --preset needs assumed densities: --rate 0.15 or --rates FILE, one of the two")
     config = preset(size)
     shape = Shape(config.n_layer, config.n_embd, config.vocab_size)
     if rates is None:
+        assert rate is not None
         return shape, rate
-    try:
-        values = yaml.safe_load(rates.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{rates}: cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict) or set(values) != set(PARTS):
+    values = read_document(rates, dict[str, float])
+    if set(values) != set(PARTS):
         raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, each a density")
     for part, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        if not 0 <= value <= 1:
             raise UserError(f"{rates}: {part} = {value!r} must be a density from 0 to 1")
     return shape, values
 
 
-def measured(models: tuple[str, ...], data: str | None, tokenizer: str | None, split: str | None, tokens: int,
-             settings, provenance: dict, quiet: bool) -> dict:  # fmt: skip
-    """Run every model, and the first one quantised, on the same text; returns the report."""
-    from dataclasses import replace
-
-    from exporters.loihi.mapping import CHIPS
-    from exporters.loihi.mapping.describe import footprint
-    from hw_sim import Simulator
-    from hw_sim.energy import report as energy
-    from hw_sim.energy.measure import measure
-    from hw_sim.graph.quantize import quantize
-
-    found: list[Measurement] = []
-    first_text = None
-    with progress_bar("measuring", (len(models) + 1) * tokens, quiet) as advance:
-        for path in models:
-            if is_transformer(path):
-                settings = replace(settings, gpt_bits_per_byte=transformer_quality(path, data, split, tokens))
-                continue
-            graph = load_graph(path)
-            variant = variant_of(graph)
-            cut = tokenizer_of(path, graph, tokenizer)
-            corpus, part = load_text(data, split, tokens, cut)
-            first_text = first_text or corpus
-            taken = {m.name for m in found}
-            name = variant if variant not in taken else f"{variant} ({Path(path).stem})"
-            if name in taken:
-                raise UserError(f"{path}: a model of this variant and name is in the report already")
-            found.append(measure(graph, name, variant, part, cut, advance))
-            if len(found) == 1:
-                if Simulator.from_nir(graph).plan.integer:
-                    raise UserError(f"{path} holds int8 matrices; pass the checkpoint or its float .nir file")
-                int8_graph = quantize(graph)
-                int8 = measure(int8_graph, f"{name}-int8", variant, part, cut, advance)
-                plan = Simulator.from_nir(int8_graph).plan
-                chips = tuple(footprint(plan, chip, int8.result) for chip in CHIPS)
-                settings = replace(settings, footprints=chips if found[0].work.acs else ())
-                metadata = {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)}
-                provenance |= metadata
-            provenance[f"model_{len(found)}"] = f"{Path(path).name}, sha256 {sha256(path)}"
-    if not found or first_text is None:
-        raise UserError("a report needs a SpikeGPT; a Transformer only adds its quality to the row gpt-fp32")
-    provenance |= {"text": first_text.name, "text_sha256": first_text.sha256}
-    return energy.build(found, settings, int8=int8, provenance=provenance)
-
-
-def is_transformer(path: str) -> bool:
-    """Whether a checkpoint is the float32 baseline."""
-    if path.endswith(".nir"):
-        return False
-    from spikegpt.checkpoint import read
-    from spikegpt.config import TRANSFORMER
-
-    return read(path)["config"].get("variant") == TRANSFORMER
-
-
-def transformer_quality(path: str, data: str | None, split: str | None, tokens: int) -> float | None:
-    """Bits per byte of a trained Transformer on the same text, in one stream."""
-    import spikegpt
-    from spikegpt.evaluate import evaluate
-
-    model = spikegpt.load(path)
-    _, part = load_text(data, split, tokens, model.tokenizer)
-    return evaluate(model, part, streams=1).bits_per_byte
-
-
-def publish(report: dict, out: Path | None, as_json: bool) -> None:
+def publish(report: "Report", out: Path | None, as_json: bool) -> None:
     """Write the report in all its forms, and print one."""
-    text = json.dumps(report, indent=1, default=plain)
+    text = msgspec.json.format(msgspec.json.encode(report), indent=1).decode()
     if out:
         from hw_sim.energy.html import page
         from hw_sim.energy.markdown import document
@@ -213,13 +145,6 @@ def publish(report: dict, out: Path | None, as_json: bool) -> None:
         click.echo("\n".join(str(out / name) for name in ("report.html", "report.md", "report.json")))
 
 
-def plain(value: object) -> object:
-    """numpy numbers as JSON ones."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} in a report")
-
-
 def fraction(text: str) -> float:
     """ "5%" or "0.05" as a number. Raises UserError otherwise."""
     try:
@@ -231,25 +156,19 @@ def fraction(text: str) -> float:
     return value
 
 
-def read_report(path: Path) -> dict:
+def read_report(path: Path) -> "Report":
     """An earlier report. Raises UserError for anything else."""
-    from hw_sim.energy.report import SCHEMA
+    from hw_sim.energy.schema import Report
 
-    try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a report: {error}") from error
-    if not isinstance(report, dict) or report.get("schema") != SCHEMA:
-        raise UserError(f"{path}: not a report of schema {SCHEMA}")
-    return report
+    return read_document(path, Report)
 
 
-def regressions(earlier: dict, now: dict, limit: float) -> list[str]:
+def regressions(earlier: "Report", now: "Report", limit: float) -> list[str]:
     """What rose by more than `limit` (a share) in the model's own row: operations, and energy in every column."""
 
-    def numbers(report: dict) -> dict[str, float]:
-        row = next(r for r in report["rows"] if r["name"] == report["model"]["row"])
-        return {"SynOps": row["synops"], **{k: v for k, v in row["energy_j"].items() if v is not None}}
+    def numbers(report: "Report") -> dict[str, float]:
+        row = report.subject
+        return {"SynOps": row.synops, **{k: v for k, v in row.energy_j.items() if v is not None}}
 
     before, after = numbers(earlier), numbers(now)
     return [
@@ -258,15 +177,6 @@ def regressions(earlier: dict, now: dict, limit: float) -> list[str]:
         for key in before
         if key in after and after[key] > before[key] * (1 + limit)
     ]
-
-
-def sha256(path: str) -> str:
-    """Hash of a file."""
-    with Path(path).open("rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @click.command()
@@ -279,10 +189,10 @@ def profiles(files: tuple[str, ...], as_json: bool) -> None:
     """
     from hw_sim.energy import profiles as prices
 
-    known = {**prices.shipped(), **{p.name: p for p in map(prices.load, files)}}
+    known = {**prices.shipped(), **prices.load_all(files)}
     if as_json:
-        click.echo(json.dumps({name: asdict(p) for name, p in known.items()}))
+        click.echo(msgspec.json.encode(known))
         return
     for name, p in known.items():
         click.echo(f"{name}  ({p.grade}; {', '.join(p.precisions)})\n  {p.title}\n  source: {p.source}")
-        click.echo(f"  unpriced: {', '.join(p.unpriced) or 'nothing'}")
+        click.echo(f"  scope: {p.scope}")

@@ -117,12 +117,3 @@ def load_text(
         raise UserError(f"{corpus.name}: {len(part)} tokens are too few, at least 2 are needed")
     name = corpus.name if split == "all" else f"{corpus.name}, {split} part"
     return replace(corpus, name=name), part[:tokens]
-
-
-def variant_of(graph: "nir.NIRGraph") -> str:
-    """Which variant a SpikeGPT graph is, by its structure. Raises UserError for other networks."""
-    if "block0_att_key" not in graph.nodes or "head" not in graph.nodes:
-        raise UserError("this graph is not a SpikeGPT: it has no node block0_att_key or head")
-    if "block0_att_key_lif" in graph.nodes:
-        return "spike-driven"
-    return "canonical" if "block0_att_lif" in graph.nodes else "continuous"

@@ -3,6 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
+from hw_sim.energy.schema import Report, Row
 from hw_sim.energy.tables import headline, microjoules, number, quality
 
 COUNTS = {
@@ -12,41 +13,43 @@ COUNTS = {
     "neuron_updates": "neuron updates",
     "spikes": "spikes",
 }
+ANOTHERS = ("gpt-fp16", "gpt-int8")  # rows shown in the column of gpt-fp32, at their own precision
 
 
-def print_report(report: dict) -> None:
+def print_report(report: Report) -> None:
     """Counts and energies by model, then a verdict for every profile."""
     console = Console()
-    console.print(headline(report))
-    rows = [row for row in report["rows"] if not row["name"].endswith("-int8") and "formula" not in row]
+    console.print(headline(report), markup=False)
+    rows = [r for r in report.rows if r.role not in ("int8", "analytic") and r.name not in ANOTHERS]
     counts = _table("Per token", rows)
-    counts.add_row("bits per byte", *map(quality, rows))
+    counts.add_row("bits per byte, measured", *map(quality, rows))
     for key, label in COUNTS.items():
-        counts.add_row(label, *(number(r[key]) for r in rows))
-    counts.add_row("element-wise", *(f"{sum(r['elementwise'].values()):,.0f}" for r in rows))
-    counts.add_row("counts are", *("measured" if r["counts"] == "measured" else "from shapes" for r in rows))
+        counts.add_row(label, *(number(getattr(r, key)) for r in rows))
+    counts.add_row("element-wise", *(f"{sum(r.elementwise.values()):,.0f}" for r in rows))
+    counts.add_row("counts are", *(r.counts for r in rows))
     console.print(counts)
-    energy = _table("Microjoules per token; every profile leaves terms out, see report.html", rows)
-    by_name = {r["name"]: r for r in report["rows"]}
-    for column in rows[0]["energy_j"]:
-        int8 = column.endswith("-int8")
-        priced = [by_name["gpt-int8"] if int8 and r["name"] == "gpt-fp32" else r for r in rows]
-        energy.add_row(column, *(microjoules(r["energy_j"][column]) for r in priced))
+    energy = _table("Microjoules per token, modelled: counts times the prices of a profile", rows)
+    for column in report.columns:
+        gpt = f"gpt-{column.precision}"
+        priced = [report.row(gpt) if r.name == "gpt-fp32" and gpt in ANOTHERS else r for r in rows]
+        energy.add_row(column.name, *(microjoules(r.energy_j[column.name]) for r in priced))
     console.print(energy)
-    analytic = [row for row in report["rows"] if "formula" in row]
+    analytic = [r for r in report.rows if r.role == "analytic"]
     if analytic:
         others = Table("system", "operations", "quality", title="Analytic rows", title_justify="left")
         for row in analytic:
-            others.add_row(row["name"], number(row["synops"]), quality(row))
+            others.add_row(row.name, number(row.synops), quality(row))
         console.print(others)
-    for name, verdict in report["verdicts"].items():
-        console.print(f"[bold]{name}[/bold]: {verdict}", soft_wrap=True)
+    for name, verdict in report.verdicts.items():
+        console.print(f"{name}: {verdict}", soft_wrap=True, markup=False)
+    if not report.equal_quality.available:
+        console.print(f"At equal quality: {report.equal_quality.reason}.", markup=False)
 
 
-def _table(title: str, rows: list[dict]) -> Table:
+def _table(title: str, rows: list[Row]) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("")
     for row in rows:
-        name = "gpt" if row["name"] == "gpt-fp32" else row["name"]
-        table.add_column(name, justify="right")
+        name = "gpt" if row.name == "gpt-fp32" else row.name
+        table.add_column(name, justify="right", overflow="fold")
     return table

@@ -1,5 +1,6 @@
 """One model on one text: its counts, its quality, and the class of every matrix input."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,37 +9,52 @@ import nir
 import numpy as np
 
 from hw_sim.counts.counts import Result
-from hw_sim.energy import work
-from hw_sim.energy.work import Work
+from hw_sim.energy.schema import Shape
+from hw_sim.energy.vectors import MATRICES, Operation, vector_work
+from hw_sim.energy.work import AC, GRADED, MAC, MatrixWork, Tensor, Work
 from hw_sim.graph import reference
 from hw_sim.graph.wiring import Wiring
+from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
-from hw_sim.run.streams import next_token_nats
+from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
+LOGITS = 1 << 18  # turned into float64 at a time
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Layers, width and vocabulary."""
-
-    n_layer: int
-    d: int
-    vocab: int
-
-
-@dataclass(frozen=True)
 class Measurement:
-    """A model run on a text; `observed` is the share of zeros, zeros or ones, and whole numbers at matrix inputs."""
+    """A model run on a text: what it did, and how well it predicted.
 
-    name: str  # of its row
+    `nats` (T - 1,) is -ln p of every one of `tokens` (T,) after the first; `observed` the share of zeros, zeros or ones,
+    and whole numbers at matrix inputs.
+    """
+
     variant: str
     shape: Shape
     work: Work
-    bits_per_byte: float | None
+    plan: Plan
     result: Result
+    tokens: np.ndarray
+    tokenizer: Tokenizer
+    nats: np.ndarray
     observed: dict[str, dict[str, float]]
+    file: str | None = None
+
+    @property
+    def bits_per_byte(self) -> float:
+        """-log2 p of all tokens after the first, over the bytes that they stand for."""
+        return self.bits_per_byte_of(len(self.tokens))
+
+    def bits_per_byte_of(self, n: int) -> float:
+        """The quality on the first `n` tokens."""
+        return math.fsum(self.nats[: n - 1]) / math.log(2) / len(self.tokenizer.decode(self.tokens[1:n]))
+
+    @property
+    def text_sha256(self) -> str:
+        """Of the bytes that were read."""
+        return hashlib.sha256(self.tokenizer.decode(self.tokens)).hexdigest()
 
 
 def measure(
@@ -48,19 +64,66 @@ def measure(
     tokens: np.ndarray,
     tokenizer: Tokenizer,
     progress: Callable[[int], None] = lambda done: None,
+    file: str | None = None,
 ) -> Measurement:
     """Run `tokens` (T,) through a graph from an empty state; raises UserError as the simulator does."""
     simulator = Simulator.from_nir(graph)
+    plan = simulator.plan
     result = simulator.run(tokens, progress=progress)
     return Measurement(
-        name,
         variant,
         shape_of(result),
-        work.measured(name, simulator.plan, result),
-        bits_per_byte(result.logits, tokens, tokenizer),
+        counted(name, plan, result),
+        plan,
         result,
-        {} if simulator.plan.integer else observe(graph, tokens[:OBSERVED_TOKENS]),
+        tokens,
+        tokenizer,
+        token_nats(result.logits[:-1], tokens[1:]),
+        {} if plan.integer else observe(graph, tokens[:OBSERVED_TOKENS]),
+        file,
     )
+
+
+def counted(name: str, plan: Plan, result: Result) -> Work:
+    """The counts of a simulated run."""
+    matrices = tuple(
+        MatrixWork(m.name, AC if m.spike_fed else GRADED if m.graded else MAC, m.effective, m.dense,
+                   m.fan_in * m.fan_out, m.fan_out)
+        for m in result.matrices
+    )  # fmt: skip
+    tokens = result.matrices[0].tokens
+    read = {m.name: m.active_inputs if m.spike_fed else m.tokens * m.fan_in for m in result.matrices}
+    n_in, n_out, shift = (plan.field(name) for name in ("n_in", "n_out", "shift"))
+    operations = [
+        Operation(op, int(n_out[i]), int(n_in[i]), read[plan.names[i]] if op in MATRICES else 0,
+                  forgets=op == Op.LIF and bool(shift[i]))
+        for i, op in enumerate(map(Op, plan.field("op")))
+        if op != Op.OUTPUT
+    ]  # fmt: skip
+    found = vector_work(operations, tokens)
+    tables = tuple(Tensor("embedding", int(n_in[i] * n_out[i]), int(n_out[i]) * tokens) for i in plan.rows(Op.EMBED))
+    return Work(
+        name,
+        tokens,
+        matrices,
+        found.components,
+        found.channels,
+        (*found.tensors, *tables),
+        counted=True,
+        state_words=len(plan.state),
+        neurons=sum(p.updates for p in result.populations),
+        active=sum(p.active for p in result.populations),
+        spikes=sum(p.spikes for p in result.populations),
+    )
+
+
+def variant_of(graph: nir.NIRGraph) -> str:
+    """Which variant a SpikeGPT graph is, by its structure. Raises UserError for other networks."""
+    if "block0_att_key" not in graph.nodes or "head" not in graph.nodes:
+        raise UserError("this graph is not a SpikeGPT: it has no node block0_att_key or head")
+    if "block0_att_key_lif" in graph.nodes:
+        return "spike-driven"
+    return "canonical" if "block0_att_lif" in graph.nodes else "continuous"
 
 
 def shape_of(result: Result) -> Shape:
@@ -70,9 +133,15 @@ def shape_of(result: Result) -> Shape:
     return Shape(layers, head.fan_in, head.fan_out)
 
 
-def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) -> float:
-    """-log2 p of every token after the first, for logits (T, V) given at tokens (T,), over the bytes they stand for."""
-    return next_token_nats(logits[:-1], tokens[1:]) / math.log(2) / len(tokenizer.decode(tokens[1:]))
+def token_nats(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """-ln p of each of targets (T,) under logits (T, V); (T,) float64."""
+    found = np.empty(len(targets))
+    rows = max(1, LOGITS // logits.shape[1])
+    for low in range(0, len(targets), rows):
+        z = logits[low : low + rows].astype(np.float64)
+        z -= z.max(axis=1, keepdims=True)
+        found[low : low + rows] = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets[low : low + rows]]
+    return found
 
 
 def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> dict[str, dict[str, float]]:

@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 SCHEMA = "spikegpt-energy-report-2"
 CHIP = "chip"  # the precision of a chip's price list: it has but one
-OPERATIONS = "operations"  # in place of a column's name where no energy is compared
+OPERATIONS, ALL_OPERATIONS = "operations", "all_operations"  # for a column's name where no energy is compared: of the
+# matrices alone, and with element-wise ones
 
 # counted: exact integers, of a run or of shapes; assumed: a named assumption goes in; modelled: counts times prices;
 # measured: read off an instrument, or the quality of a run; published: another's figure.
@@ -68,8 +69,8 @@ class Row(Struct, frozen=True, kw_only=True):
     effective_macs: float
     effective_acs: float
     graded: float
-    synops: float  # of the matrices: the four kinds done
-    operations: float  # synops and element-wise ones
+    synops: float  # done by the matrices, of all kinds
+    all_operations: float  # synops and element-wise ones
     elementwise: dict[str, float]  # by kind: mul, add, cmp, exp, div, sqrt
     components: dict[str, dict[str, float]]  # the same, by component (layer_norm, wkv, ..) and kind
     neuron_updates: float
@@ -121,7 +122,7 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 class DensePoint(Struct, frozen=True, kw_only=True):
-    """A model in the plane of quality and cost; `cost` by column name, and `operations`."""
+    """A model in the plane of quality and cost; `cost` by column name, `operations` and `all_operations`."""
 
     name: str
     spiking: bool

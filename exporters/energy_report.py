@@ -1,0 +1,184 @@
+"""The energy report of checkpoints in one call: each is lowered, run on a text and compared; the first in int8 too."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from exporters import nir as exporter
+from exporters.loihi.mapping import CHIPS
+from exporters.loihi.mapping.describe import footprint
+from hw_sim.energy.measure import Measurement, measure, variant_of
+from hw_sim.energy.report import build
+from hw_sim.energy.schema import Report, Shape
+from hw_sim.energy.settings import Quality, Settings
+from hw_sim.graph.quantize import quantize
+from spikegpt.config import TRANSFORMER
+from spikegpt.corpus import Corpus, load_corpus
+from spikegpt.errors import UserError
+from spikegpt.tokenizer import Bytes, Tokenizer, default_tokenizer, read_tokenizer
+
+if TYPE_CHECKING:
+    import nir
+
+TOKENS = 4096  # measured on where nobody says how many
+Text = Callable[[Tokenizer], tuple[Corpus, np.ndarray]]  # a part of a text as a tokenizer cuts it
+
+
+def embedded(tokenizer: Tokenizer) -> tuple[Corpus, np.ndarray]:
+    """The first tokens of the embedded text's test part."""
+    corpus = load_corpus(None, tokenizer)
+    return replace(corpus, name=f"{corpus.name}, test part"), corpus.split("test")[:TOKENS]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A checkpoint or `.nir` file, read once: a torch model or a graph, its tokenizer, its context of training."""
+
+    path: str
+    model: Any
+    tokenizer: Tokenizer
+    context: int | None
+
+    @property
+    def is_transformer(self) -> bool:
+        return hasattr(self.model, "config") and self.model.config.variant == TRANSFORMER
+
+    @cached_property
+    def graph(self) -> "nir.NIRGraph":
+        return exporter.export(self.model) if hasattr(self.model, "config") else self.model
+
+    @property
+    def label(self) -> str:
+        """The name of its run: the folder where the file is called as all runs call theirs."""
+        path = Path(self.path)
+        return path.resolve().parent.name if path.stem in ("model", "last") else path.stem
+
+    @cached_property
+    def sha256(self) -> str:
+        with Path(self.path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def opened(path: str, tokenizer: str | None = None) -> Opened:
+    """Read a model. Raises UserError for what is none, or one without a tokenizer where none is named."""
+    if Path(path).is_dir():
+        raise UserError(f"{path} is a folder; name the checkpoint or .nir file in it")
+    if path.endswith(".nir"):
+        graph = exporter.read(path)
+        inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
+        size = int(inputs[0].output_type["output"][0])
+        known = (
+            default_tokenizer(size)
+            if tokenizer is None
+            else Bytes()
+            if tokenizer == "bytes"
+            else read_tokenizer(tokenizer)
+        )
+        model, trained = graph, graph.metadata.get("source_train_ctx")
+    else:
+        import spikegpt
+
+        model = spikegpt.load(path, tokenizer=tokenizer)
+        known, trained = model.tokenizer, model.config.ctx_len
+    if known is None:
+        raise UserError(f"{path}: the file does not say how text becomes its tokens; name --tokenizer FILE.json")
+    return Opened(path, model, known, int(trained) if trained else None)
+
+
+def report_of(
+    paths: Sequence[str],
+    text: Text = embedded,
+    settings: Settings | None = None,
+    *,
+    names: Sequence[str] = (),
+    tokenizer: str | None = None,
+    provenance: dict[str, Any] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Report:
+    """Run SpikeGPTs, and Transformers for their quality, on the same text and compare the first with all others.
+
+    `names` are those of the rows, in the order of `paths`; by default a row is named after its variant, and after its run
+    where there are several. `settings` that name no context take the one the first model was trained on.
+    Raises UserError for a file that is no model, for two rows of one name, and without a SpikeGPT.
+    """
+    models = [opened(path, tokenizer) for path in paths]
+    first = next((m for m in models if not m.is_transformer), None)
+    if first is None:
+        raise UserError("a report needs a SpikeGPT; a Transformer only adds its quality to the row gpt-fp32")
+    settings = settings or Settings()
+    if first.context:
+        settings = replace(settings, trained_context=first.context)
+    lines, runs, qualities = row_names(models, names), list[Measurement](), list[Quality]()
+    facts = dict(provenance or {})
+    corpus = None
+    for m, name in zip(models, lines, strict=True):
+        corpus, part = text(m.tokenizer)
+        if m.is_transformer:
+            qualities.append(quality_of(m, name, part))
+        else:
+            run = measure(m.graph, name, variant_of(m.graph), part, m.tokenizer, progress, m.path)
+            if run.plan.integer:
+                raise UserError(f"{m.path} holds int8 matrices; pass the checkpoint or its float .nir file")
+            runs.append(run)
+        facts[f"model_{len(runs) + len(qualities)}"] = f"{name}: {m.path}, sha256 {m.sha256}"
+    own, part = runs[0], text(first.tokenizer)[1]
+    int8 = measure(
+        quantize(first.graph), f"{own.work.name}-int8", own.variant, part, first.tokenizer, progress, first.path
+    )
+    chips = tuple(footprint(int8.plan, chip, int8.result) for chip in CHIPS) if own.work.spiking else ()
+    settings = replace(settings, footprints=chips, qualities=tuple(qualities))
+    metadata = {k: v for k, v in first.graph.metadata.items() if isinstance(v, str | int | float)}
+    assert corpus is not None
+    facts |= metadata | {"text": corpus.name, "text_sha256": corpus.sha256, "part_sha256": own.text_sha256}
+    return build(runs, settings, int8=int8, provenance=facts)
+
+
+def quality_of(m: Opened, name: str, part: np.ndarray) -> Quality:
+    """Bits per byte of a trained Transformer on the same text, in one stream."""
+    from spikegpt.evaluate import evaluate
+
+    cfg = m.model.config
+    bits = evaluate(m.model, part, streams=1).bits_per_byte
+    if bits is None:
+        raise UserError(f"{m.path}: its tokens do not say how many bytes they stand for")
+    return Quality(name, Shape(cfg.n_layer, cfg.n_embd, cfg.vocab_size), bits, len(part), m.path)
+
+
+def row_names(models: Sequence[Opened], given: Sequence[str]) -> list[str]:
+    """A name for each model: as given, else its variant, with its run behind it where variants repeat.
+
+    Raises UserError where names are too many or too few, repeat, or are those of rows that every report has.
+    """
+    if given:
+        if len(given) != len(models):
+            raise UserError(
+                f"--name was given {len(given)} times for {len(models)} models; one for each, in their order"
+            )
+        names = list(given)
+    else:
+        variants = [TRANSFORMER if m.is_transformer else variant_of(m.graph) for m in models]
+        labels = distinct([m.path for m in models], [m.label for m in models])
+        names = [v if variants.count(v) == 1 else f"{v} ({label})" for v, label in zip(variants, labels, strict=True)]
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise UserError(f"{repeated!r} would name two rows; tell them apart with --name")
+    reserved = next((n for n in given if n.startswith("gpt-") or n.endswith(("-int8", "-ternary"))), None)
+    if reserved is not None:
+        raise UserError(f"--name {reserved!r} is kept for rows that every report has")
+    return names
+
+
+def distinct(paths: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Labels that repeat, with as much of their paths as tells them apart."""
+    parts = [Path(p).resolve().with_suffix("").parts for p in paths]
+    found = []
+    for own, label in zip(parts, labels, strict=True):
+        rivals = [other for other, name in zip(parts, labels, strict=True) if name == label and other != own]
+        n = next((n for n in range(1, len(own)) if all(own[-n:] != other[-n:] for other in rivals)), 1)
+        found.append(label if not rivals else "/".join(own[-n:]))
+    return found

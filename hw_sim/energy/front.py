@@ -1,0 +1,153 @@
+"""Equal quality: models in the plane of bits per byte and cost, the fronts, and what dense models cost at our quality."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from hw_sim.energy.compare import energies
+from hw_sim.energy.dense_models import DenseModels, shipped_sweeps
+from hw_sim.energy.entries import Entry, prompt_of
+from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, DensePoint, EqualCost, EqualQuality
+from hw_sim.energy.settings import Settings
+from hw_sim.energy.shapes import CONTINUOUS
+from hw_sim.energy.work import Work
+
+HERE = "this report"
+NONE_MEASURED = "no dense models of equal quality measured on this text"
+Costs = dict[str, dict[str, float]]  # column -> alternative ("" for none) -> cost
+
+
+def equal_quality(entries: Sequence[Entry], settings: Settings) -> EqualQuality:
+    """Judge every spiking row that was run against the dense models of the same text: those of the report and, where
+    the text is theirs, the shipped ones.
+
+    Quality is compared on the same first tokens: all that were read, or the most of them that the shipped ones know.
+    """
+    run = [e for e in entries if e.measurement and e.role in ("subject", "candidate")]
+    if not run or run[0].measurement is None:
+        return EqualQuality(available=False, reason="nothing was run")
+    first = run[0].measurement
+    same = [e for e in run if e.measurement and e.measurement.text_sha256 == first.text_sha256]
+    sweep, n = _sweep_of(run[0])
+    tokens = n or len(first.tokens)
+    costs: dict[str, Costs] = {}
+    points = []
+    for e in same:
+        assert e.measurement is not None
+        costs[e.name] = _costs(e.work, settings)
+        points.append(_point(e.name, e.work.spiking, HERE, e, e.measurement.bits_per_byte_of(tokens), costs[e.name]))
+    for e in entries:  # Transformers that were trained
+        if e.quality and e.quality.tokens == tokens:
+            costs[e.name] = _costs(e.work, settings, e.precision)
+            points.append(_point(e.name, False, HERE, e, e.quality.bits_per_byte, costs[e.name]))
+    known = {(p.shape, p.bits_per_byte) for p in points}
+    for model in sweep.models if sweep else ():
+        quality = model.bits_per_byte[str(n)]
+        if model.variant != CONTINUOUS or any(s == model.shape and abs(q - quality) < 1e-4 for s, q in known):
+            continue  # the very model was run here
+        costs[model.name] = _costs(model.work(prompt_of(settings)), settings)
+        points.append(
+            DensePoint(name=model.name, spiking=False, source=f"shipped data: {sweep.text}" if sweep else "",
+                       shape=model.shape, bits_per_byte=quality, cost={k: v[""] for k, v in costs[model.name].items()})
+        )  # fmt: skip
+    dense = [p for p in points if not p.spiking]
+    columns = (OPERATIONS, ALL_OPERATIONS, *(c.name for c in settings.columns))
+    fronts = {c: tuple(p.name for p in front(points, c)) for c in columns if any(c in p.cost for p in points)}
+    if not dense:
+        return EqualQuality(available=False, reason=NONE_MEASURED, tokens=tokens, points=tuple(points), fronts=fronts)
+    verdicts = [
+        verdict(p, front(dense, column), column, costs)
+        for p in points
+        if p.spiking
+        for column in columns
+        if column in p.cost and any(column in d.cost for d in dense)
+    ]
+    return EqualQuality(
+        available=True, reason="", tokens=tokens, points=tuple(points), fronts=fronts, verdicts=tuple(verdicts)
+    )
+
+
+def _sweep_of(entry: Entry) -> tuple[DenseModels | None, int]:
+    """The shipped models that were scored on the very text a row was run on, and on how many of its tokens."""
+    import hashlib
+
+    m = entry.measurement
+    assert m is not None
+    for sweep in shipped_sweeps():
+        n = sweep.longest_prefix(len(m.tokens))
+        if n and hashlib.sha256(m.tokenizer.decode(m.tokens[:n])).hexdigest() == sweep.prefixes[str(n)]:
+            return sweep, n
+    return None, 0
+
+
+def _costs(work: Work, settings: Settings, precision: str | None = None) -> Costs:
+    synops = work.synops / work.tokens
+    found = {OPERATIONS: {"": synops}, ALL_OPERATIONS: {"": synops + sum(work.elementwise.values()) / work.tokens}}
+    for column in settings.columns:
+        if precision in (None, column.precision) and (priced := energies(work, settings, column)):
+            found[column.name] = priced
+    return found
+
+
+def _point(name: str, spiking: bool, source: str, entry: Entry, quality: float, costs: Costs) -> DensePoint:
+    return DensePoint(name=name, spiking=spiking, source=source, shape=entry.shape, bits_per_byte=quality,
+                      cost={k: v[""] for k, v in costs.items()})  # fmt: skip
+
+
+def front(points: Sequence[DensePoint], column: str) -> list[DensePoint]:
+    """The points that no other beats in quality and cost, from the cheapest to the best."""
+    found: list[DensePoint] = []
+    priced = [p for p in points if column in p.cost]
+    for p in sorted(priced, key=lambda p: (p.cost[column], p.bits_per_byte)):
+        if not found or p.bits_per_byte < found[-1].bits_per_byte:
+            found.append(p)
+    return found
+
+
+def verdict(ours: DensePoint, dense: Sequence[DensePoint], column: str, costs: dict[str, Costs]) -> EqualCost:
+    """What the cheapest dense model of our quality costs, over ours: along the front, log cost linear in bits per byte.
+
+    A front that ends at a worse quality than ours has no such model; where even its cheapest model is better than ours,
+    that one's cost bounds it from above.
+    """
+    own = costs[ours.name][column]
+
+    def ratio(cost: dict[str, float]) -> tuple[float, float, float]:
+        over = {name: cost[name] / own[name] for name in own if name in cost}
+        return over[""], min(over.values()), max(over.values())
+
+    def said(between: tuple[str, ...], found: tuple[float, float, float] | None, bound: bool, text: str) -> EqualCost:
+        r, low, high = found or (None, None, None)
+        return EqualCost(
+            row=ours.name, column=column, ratio=r, low=low, high=high, bound=bound, between=between, text=text
+        )
+
+    where = f"at the quality of {ours.name} ({ours.bits_per_byte:.3f} bits per byte)"
+    cheapest, best = dense[0], dense[-1]
+    if best.bits_per_byte > ours.bits_per_byte:
+        return said((best.name,), None, False,
+                    f"{where} no dense model was measured: the best, {best.name}, has {best.bits_per_byte:.3f}")  # fmt: skip
+    if cheapest.bits_per_byte <= ours.bits_per_byte:
+        found = ratio(costs[cheapest.name][column])
+        return said((cheapest.name,), found, True,
+                    f"{where} or better the cheapest non-spiking model, {cheapest.name} "
+                    f"({cheapest.bits_per_byte:.3f}), costs {times(*found)} ours")  # fmt: skip
+    worse, better = next((a, b) for a, b in pairwise(dense) if b.bits_per_byte <= ours.bits_per_byte)
+    along = (worse.bits_per_byte - ours.bits_per_byte) / (worse.bits_per_byte - better.bits_per_byte)
+    a, b = costs[worse.name][column], costs[better.name][column]
+    between = {name: math.exp((1 - along) * math.log(a[name]) + along * math.log(b[name])) for name in a if name in b}
+    found = ratio(between)
+    return said((worse.name, better.name), found, False,
+                f"{where} the cheapest non-spiking model costs {times(*found)} ours (between {worse.name} at "
+                f"{worse.bits_per_byte:.3f} and {better.name} at {better.bits_per_byte:.3f})")  # fmt: skip
+
+
+def times(ratio: float, low: float, high: float) -> str:
+    """A ratio with its range, in words: "0.48 times (0.31 to 0.66)"."""
+    shown = f"{figure(ratio)} times"
+    return shown if figure(low) == figure(high) else f"{shown} ({figure(low)} to {figure(high)})"
+
+
+def figure(ratio: float) -> str:
+    """Two figures, or three from 100 on."""
+    return f"{ratio:.0f}" if ratio >= 99.5 else f"{ratio:.2g}"

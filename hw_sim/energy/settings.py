@@ -1,0 +1,57 @@
+"""What a report assumes of the comparison: the Transformer's context, streams, prices, placement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hw_sim.energy import profiles
+from hw_sim.energy.placement import Placement
+from hw_sim.energy.profiles import Profile
+from hw_sim.energy.schema import CHIP, Column, Shape
+from hw_sim.energy.work import DECODE
+
+TRAINED = 256  # tokens of context where nobody says what a model was trained on
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A trained Transformer's score on the text of the report."""
+
+    name: str
+    shape: Shape
+    bits_per_byte: float
+    tokens: int
+    file: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`context` None: that of training, `trained_context`. `batch` streams share reads of weights; `mode` is the token:
+    at the last position, averaged over the window, or of a whole prompt at once. No `precisions` named: all."""
+
+    context: int | None = None
+    trained_context: int = TRAINED
+    batch: int = 1
+    mode: str = DECODE
+    priced: Mapping[str, Profile] = field(default_factory=profiles.shipped)
+    precisions: tuple[str, ...] = ()
+    placement: Placement | None = None
+    baselines: bool = False
+    footprints: tuple[dict, ...] = ()
+    qualities: tuple[Quality, ...] = ()  # of trained Transformers
+
+    @property
+    def window(self) -> int:
+        """The context that rows are computed at."""
+        return self.trained_context if self.context is None else self.context
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return tuple(
+            column
+            for profile in self.priced.values()
+            for column in profile.columns
+            if not self.precisions or column.precision in (*self.precisions, CHIP)
+        )
+
+    def profile(self, column: Column) -> Profile:
+        return self.priced[column.profile]
