@@ -30,7 +30,7 @@ def scored(path: Path, tokens, lengths: list[int]) -> DenseModel:
     if variant in (SPIKE_DRIVEN, TRANSFORMER):
         raise SystemExit(f"{path}: a {variant} is no dense SpikeGPT")
     found = measure(exporter.export(model), "", variant, tokens, model.tokenizer)
-    behind = [m for m in found.result.matrices if m.name.endswith(BEHIND_RELU2)]
+    behind = [m for m in found.counts.matrices if m.name.endswith(BEHIND_RELU2)]
     name = path.parent.name if path.stem == "model" else path.stem
     return DenseModel(
         name=name,

@@ -1,5 +1,6 @@
 """`spikegpt energy-report` and `profiles`: what a model costs per token, at whose prices."""
 
+import os
 import platform
 import shlex
 import sys
@@ -19,9 +20,10 @@ from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
+    from hw_sim.energy.gate import Compared, Limits
     from hw_sim.energy.schema import Report, Shape
 
-REGRESSED = 1  # exit code
+REGRESSED = 1  # exit code, for nothing else
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
@@ -40,36 +42,47 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Streams that share weight reads.")
 @click.option("--profile", "names", multiple=True, help="Prices: a name of `spikegpt profiles` or a YAML file.")
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(["fp32", "fp16", "int8"]))
-@click.option("--placement", type=click.Path(path_type=Path), help="JSON of a mapping: messages, hops, cores, chips.")
+@click.option(
+    "--placement", type=click.Path(path_type=Path), help="mapping.json of this model, instead of our mapping."
+)
+@click.option("--tokens-per-s", type=click.FloatRange(0.001), default=1000.0, show_default=True,
+              help="Assumed rate of a chip, for its static power.")  # fmt: skip
+@click.option("--compressors", is_flag=True, help="Also xz, zstd, bzip2 and gzip on the text that is read.")
+@click.option("--measure-host", is_flag=True, help="Also time, and where there are counters joules, of this machine.")
 @click.option("--baselines", type=click.Choice(["gpt", "all"]), default="gpt", show_default=True)
 @click.option("--baseline", type=click.Path(path_type=Path), help="Earlier report.json; exit code 1 on a regression.")
-@click.option("--max-increase", default="5%", show_default=True, help="Of SynOps or energy over --baseline.")
+@click.option("--max-increase", default="5%", show_default=True, help="Of operations or energy over --baseline.")
+@click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
+@click.option("--junit", type=click.Path(path_type=Path), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
                   tokenizer: str | None, split: str | None, tokens: int, context: int | None, mode: str, batch: int,
-                  names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, baselines: str,
-                  baseline: Path | None, max_increase: str, out: Path | None, as_json: bool) -> None:  # fmt: skip
+                  names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, tokens_per_s: float,
+                  compressors: bool, measure_host: bool, baselines: str, baseline: Path | None, max_increase: str,
+                  max_quality_loss: str, junit: Path | None, out: Path | None, as_json: bool) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
     spikegpt energy-report --preset 260m --rate 0.15
     """
     from hw_sim.energy import profiles as prices
-    from hw_sim.energy.placement import read_placement
+    from hw_sim.energy.gate import Limits, read_baseline, share
     from hw_sim.energy.settings import Settings
 
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
-    limit = fraction(max_increase)
-    earlier = read_report(baseline) if baseline else None
+    limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
+    earlier = read_baseline(baseline) if baseline else None
+    if junit and not baseline:
+        raise UserError("--junit says what --baseline compared; name one")
     settings = Settings(
         context=context,
         batch=batch,
         mode=mode,
         priced=prices.load_all(names) if names else prices.shipped(),
         precisions=precisions,
-        placement=read_placement(placement) if placement else None,
+        tokens_per_s=tokens_per_s,
         baselines=baselines == "all",
     )
     if not settings.columns:
@@ -83,10 +96,12 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     if size:
         from dataclasses import replace
 
-        from hw_sim.energy.report import build
+        from exporters.energy_report import preset_report
 
+        if compressors or measure_host:
+            raise UserError("--compressors and --measure-host need a text to read; a --preset reads none")
         settings = replace(settings, trained_context=PRESETS[size].ctx_len)
-        report = build([], settings, what_if=assumed(size, rate, rates), provenance=provenance)
+        report = preset_report(*assumed(size, rate, rates), settings, placement, provenance)
     else:
         if rate is not None or rates is not None:
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
@@ -94,14 +109,11 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
 
         with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
             report = report_of(models, partial(load_text, data, split, tokens), settings, names=labels,
-                               tokenizer=tokenizer, provenance=provenance, progress=advance)  # fmt: skip
+                               tokenizer=tokenizer, placement=placement, compressors=compressors, host=measure_host,
+                               provenance=provenance, progress=advance)  # fmt: skip
     publish(report, out, as_json)
     if earlier:
-        worse = regressions(earlier, report, limit)
-        for line in worse:
-            click.echo(line, err=True)
-        if worse:
-            sys.exit(REGRESSED)
+        gate(earlier, report, limits, junit)
 
 
 def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, float | dict[str, float]]":
@@ -145,38 +157,23 @@ def publish(report: "Report", out: Path | None, as_json: bool) -> None:
         click.echo("\n".join(str(out / name) for name in ("report.html", "report.md", "report.json")))
 
 
-def fraction(text: str) -> float:
-    """ "5%" or "0.05" as a number. Raises UserError otherwise."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError as error:
-        raise UserError(f"--max-increase {text!r}: a share such as 5% or 0.05 is needed") from error
-    if not 0 <= value < float("inf"):
-        raise UserError(f"--max-increase {text!r}: must be at least 0")
-    return value
+def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | None) -> None:
+    """Compare with the baseline, say so wherever a CI looks, and exit with REGRESSED where the report is worse."""
+    from cli.tables import print_gate
+    from hw_sim.energy import gate_forms
+    from hw_sim.energy.gate import Compared, compare
 
-
-def read_report(path: Path) -> "Report":
-    """An earlier report. Raises UserError for anything else."""
-    from hw_sim.energy.schema import Report
-
-    return read_document(path, Report)
-
-
-def regressions(earlier: "Report", now: "Report", limit: float) -> list[str]:
-    """What rose by more than `limit` (a share) in the model's own row: operations, and energy in every column."""
-
-    def numbers(report: "Report") -> dict[str, float]:
-        row = report.subject
-        return {"SynOps": row.synops, **{k: v for k, v in row.energy_j.items() if v is not None}}
-
-    before, after = numbers(earlier), numbers(now)
-    return [
-        f"{key} per token rose by {after[key] / before[key] - 1:.1%}, more than {limit:.1%}: "
-        f"{before[key]:.6g} -> {after[key]:.6g}"
-        for key in before
-        if key in after and after[key] > before[key] * (1 + limit)
-    ]
+    verdict = compare(earlier, msgspec.convert(msgspec.to_builtins(report), Compared), limits)
+    print_gate(verdict)
+    if junit:
+        write_atomically(junit, partial(Path.write_text, data=gate_forms.junit(verdict)))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        click.echo("\n".join(gate_forms.annotations(verdict)), err=True)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a") as file:
+            file.write(gate_forms.summary(verdict))
+    if verdict.regressed:
+        sys.exit(REGRESSED)
 
 
 @click.command()

@@ -3,6 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
+from hw_sim.energy.gate import Verdict
+from hw_sim.energy.gate_forms import HEAD, cells, sentence
 from hw_sim.energy.schema import Report, Row
 from hw_sim.energy.tables import headline, microjoules, number, quality
 
@@ -44,6 +46,16 @@ def print_report(report: Report) -> None:
         console.print(f"{name}: {verdict}", soft_wrap=True, markup=False)
     if not report.equal_quality.available:
         console.print(f"At equal quality: {report.equal_quality.reason}.", markup=False)
+
+
+def print_gate(verdict: Verdict) -> None:
+    """What the gate compared, on standard error: standard output may be a report as JSON."""
+    console = Console(stderr=True)
+    table = Table(*HEAD, title="Against the baseline", title_justify="left")
+    for row in cells(verdict):
+        table.add_row(*row)
+    console.print(table)
+    console.print(sentence(verdict), soft_wrap=True, markup=False)
 
 
 def _table(title: str, rows: list[Row]) -> Table:

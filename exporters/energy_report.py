@@ -1,9 +1,9 @@
 """The energy report of checkpoints in one call: each is lowered, run on a text and compared; the first in int8 too."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,16 @@ import numpy as np
 from exporters import nir as exporter
 from exporters.loihi.mapping import CHIPS
 from exporters.loihi.mapping.describe import footprint
+from exporters.loihi.mapping.sites import declared_site, estimated_sites, network_of, network_of_shape, placed_sites
+from hw_sim.energy.compressors import Compressed, compress
+from hw_sim.energy.host import Host, side_by_side
 from hw_sim.energy.measure import Measurement, measure, variant_of
+from hw_sim.energy.quality import TextRead, text_read
 from hw_sim.energy.report import build
 from hw_sim.energy.schema import Report, Shape
 from hw_sim.energy.settings import Quality, Settings
 from hw_sim.graph.quantize import quantize
+from hw_sim.run.simulator import Simulator
 from spikegpt.config import TRANSFORMER
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import UserError
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     import nir
 
 TOKENS = 4096  # measured on where nobody says how many
+HOST_TOKENS = 2048  # of them, for every run that is timed
 Text = Callable[[Tokenizer], tuple[Corpus, np.ndarray]]  # a part of a text as a tokenizer cuts it
 
 
@@ -97,6 +103,9 @@ def report_of(
     *,
     names: Sequence[str] = (),
     tokenizer: str | None = None,
+    placement: Path | None = None,
+    compressors: bool = False,
+    host: bool = False,
     provenance: dict[str, Any] | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Report:
@@ -104,7 +113,10 @@ def report_of(
 
     `names` are those of the rows, in the order of `paths`; by default a row is named after its variant, and after its run
     where there are several. `settings` that name no context take the one the first model was trained on.
-    Raises UserError for a file that is no model, for two rows of one name, and without a SpikeGPT.
+    `placement` is a mapping.json of the first; `compressors` adds classical ones on the text, `host` what this machine
+    takes to run the first model here and in PyTorch.
+    Raises UserError for a file that is no model, for two rows of one name, without a SpikeGPT, and for a placement of
+    another network.
     """
     models = [opened(path, tokenizer) for path in paths]
     first = next((m for m in models if not m.is_transformer), None)
@@ -115,9 +127,8 @@ def report_of(
         settings = replace(settings, trained_context=first.context)
     lines, runs, qualities = row_names(models, names), list[Measurement](), list[Quality]()
     facts = dict(provenance or {})
-    corpus = None
     for m, name in zip(models, lines, strict=True):
-        corpus, part = text(m.tokenizer)
+        part = text(m.tokenizer)[1]
         if m.is_transformer:
             qualities.append(quality_of(m, name, part))
         else:
@@ -126,16 +137,65 @@ def report_of(
                 raise UserError(f"{m.path} holds int8 matrices; pass the checkpoint or its float .nir file")
             runs.append(run)
         facts[f"model_{len(runs) + len(qualities)}"] = f"{name}: {m.path}, sha256 {m.sha256}"
-    own, part = runs[0], text(first.tokenizer)[1]
+    own, (corpus, part) = runs[0], text(first.tokenizer)
+    read = text_read(corpus.name, corpus.sha256, corpus.tokens, part, first.tokenizer)
     int8 = measure(
         quantize(first.graph), f"{own.work.name}-int8", own.variant, part, first.tokenizer, progress, first.path
     )
-    chips = tuple(footprint(int8.plan, chip, int8.result) for chip in CHIPS) if own.work.spiking else ()
-    settings = replace(settings, footprints=chips, qualities=tuple(qualities))
+    chips = {chip: footprint(int8.plan, chip, int8.counts) for chip in CHIPS} if own.work.spiking else {}
+    sites = placed_sites({name: f.placement for name, f in chips.items()})
+    if placement:
+        technologies = {p.technology for p in settings.priced.values()}
+        sites |= declared_site(placement, network_of(int8.plan, int8.counts), technologies)
+    settings = replace(
+        settings, footprints=tuple(f.facts for f in chips.values()), qualities=tuple(qualities), sites=sites
+    )
     metadata = {k: v for k, v in first.graph.metadata.items() if isinstance(v, str | int | float)}
-    assert corpus is not None
     facts |= metadata | {"text": corpus.name, "text_sha256": corpus.sha256, "part_sha256": own.text_sha256}
-    return build(runs, settings, int8=int8, provenance=facts)
+    return build(
+        runs,
+        settings,
+        int8=int8,
+        provenance=facts,
+        text=read,
+        compressors=compressed(corpus, read, part, first.tokenizer) if compressors else (),
+        host=measure_host(first, part[:HOST_TOKENS]) if host else None,
+    )
+
+
+def compressed(corpus: Corpus, read: TextRead, part: np.ndarray, tokenizer: Tokenizer) -> tuple[Compressed, ...]:
+    """Classical compressors on the part that was read, after the training part where it lies behind that."""
+    training = corpus.split("train")
+    return compress(tokenizer.decode(part), tokenizer.decode(training) if read.offset >= len(training) else None)
+
+
+def preset_report(
+    shape: Shape, density: float | Mapping[str, float], settings: Settings, placement: Path | None, provenance: dict
+) -> Report:
+    """The report of a spike-driven shape at assumed densities. Raises UserError for a placement of another network."""
+    sites = estimated_sites(shape)
+    if placement:
+        technologies = {p.technology for p in settings.priced.values()}
+        sites |= declared_site(placement, network_of_shape(shape), technologies)
+    return build([], replace(settings, sites=sites), what_if=(shape, density), provenance=provenance)
+
+
+def measure_host(m: Opened, tokens: np.ndarray) -> Host:
+    """What this machine takes to run a model on `tokens`: the simulator in float32 and in int8, and PyTorch."""
+    runs: dict[str, Callable[[], object]] = {
+        name: partial(run_afresh, Simulator.from_nir(graph), tokens)
+        for name, graph in (("simulator, float32", m.graph), ("simulator, int8", quantize(m.graph)))
+    }
+    if hasattr(m.model, "config"):
+        from spikegpt.evaluate import evaluate
+
+        runs["PyTorch, float32"] = partial(evaluate, m.model, tokens, streams=1)
+    return side_by_side(runs, len(tokens))
+
+
+def run_afresh(simulator: Simulator, tokens: np.ndarray) -> None:
+    simulator.reset()
+    simulator.run(tokens)
 
 
 def quality_of(m: Opened, name: str, part: np.ndarray) -> Quality:

@@ -5,7 +5,7 @@ import pytest
 
 from exporters.loihi.mapping import load_chip
 from exporters.loihi.mapping.estimate import estimate
-from hw_sim.energy.chips import Counts, Site, chip_column
+from hw_sim.energy.chips import Counts, Site, chip_column, static_power
 from hw_sim.energy.placement import Placement, check_network, read_placement
 from hw_sim.energy.systems import published_systems
 from spikegpt import UserError
@@ -37,7 +37,8 @@ COUNTS = Counts(
 
 def test_a_column_by_hand():
     """4 + 3 uJ; two chips of 0.1 W at 500 tokens/s are 400 uJ."""
-    found = chip_column("loihi1-silicon", "x-int8", "fitted", SITE, {"a": 4e-6, "b": 3e-6}, 0.1, COUNTS, 500)
+    static = static_power(0.1, SITE, 500)
+    found = chip_column("loihi1-silicon", "x-int8", "fitted", SITE, {"a": 4e-6, "b": 3e-6} | static, 0.1, COUNTS, 500)
     assert (found.dynamic_j, found.static_j, found.total_j) == pytest.approx((7e-6, 400e-6, 407e-6))
     assert sum(found.terms.values()) == pytest.approx(found.total_j)
     assert found.cannot_run == ("WKV", "gates (products)")
@@ -58,7 +59,7 @@ def test_a_column_by_hand():
 
 def test_what_has_no_static_power_and_no_mapping_says_so():
     unplaced = msgspec.structs.replace(SITE, placement=None, graded_values=True, how="at least, from the shape")
-    found = chip_column("mine", "x", "assumed", unplaced, {"a": 1e-6}, 0.0, COUNTS)
+    found = chip_column("mine", "x", "assumed", unplaced, {"a": 1e-6} | static_power(0.0, unplaced, 1), 0.0, COUNTS)
     assert found.static_j is None
     assert found.total_j == pytest.approx(1e-6)
     assert "need custom neurons (microcode)" in found.text

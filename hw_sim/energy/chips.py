@@ -12,6 +12,7 @@ from msgspec import Struct
 from hw_sim.energy.placement import Placement
 
 TOKENS_PER_S = 1000.0  # assumed where nobody says: static power is time, and no chip has run this network
+STATIC = "static power"  # the term's name
 COMPONENTS = {  # of element-wise work, as rows name them
     "layer_norm": "LayerNorm",
     "wkv": "WKV",
@@ -34,6 +35,12 @@ class Site(Struct, frozen=True, kw_only=True):
     graded_values: bool
     placement: Placement | None = None
 
+    @classmethod
+    def unknown(cls, technology: str) -> "Site":
+        """A technology that nobody mapped the network to."""
+        return cls(technology=technology, chip=technology, how="nothing was mapped to it, its chips are not known",
+                   cores=0, chips=0, graded_values=True)  # fmt: skip
+
 
 class ChipColumn(Struct, frozen=True, kw_only=True):
     """One chip's price of a network, joules a token: `total_j` = `dynamic_j` + `static_j`, the second None where the
@@ -54,6 +61,11 @@ class ChipColumn(Struct, frozen=True, kw_only=True):
     text: str
 
 
+def static_power(w_per_chip: float, site: Site, tokens_per_s: float) -> dict[str, float]:
+    """The term of static power of all chips, joules a token; none where no power is known."""
+    return {STATIC: w_per_chip * site.chips / tokens_per_s} if w_per_chip and site.chips else {}
+
+
 class Counts(Struct, frozen=True, kw_only=True):
     """Of a row, per token: what `left_out` is told from."""
 
@@ -68,14 +80,14 @@ def chip_column(
     row: str,
     prices_grade: str,
     site: Site,
-    dynamic: Mapping[str, float],
+    terms: Mapping[str, float],
     static_w_per_chip: float,
     counts: Counts,
     tokens_per_s: float = TOKENS_PER_S,
 ) -> ChipColumn:
-    """The chip's price of a row whose dynamic terms, joules a token, are `dynamic`."""
-    static = static_w_per_chip * site.chips / tokens_per_s if static_w_per_chip else None
-    moving = sum(dynamic.values())
+    """The chip's price of a row whose terms, joules a token, are `terms`, STATIC among them if it is known."""
+    static = terms.get(STATIC)
+    moving = sum(v for k, v in terms.items() if k != STATIC)
     cannot = tuple(COMPONENTS.get(name, name) for name in counts.elementwise if name != "neurons")
     left = _left_out(site, counts, static is None)
     total = moving + (static or 0.0)
@@ -88,7 +100,7 @@ def chip_column(
             if static is not None
             else ", no static power"
         )
-        + f"; {site.cores:,} cores on {site.chips} chip(s), {site.how}. {_runs(site, cannot)}Left out of the total: "
+        + f"; {_where(site)}. {_runs(site, cannot)}Left out of the total: "
         f"{'; '.join(left)}. Other technologies are not compared with"
     )
     return ChipColumn(
@@ -100,11 +112,15 @@ def chip_column(
         dynamic_j=moving,
         static_j=static,
         total_j=total,
-        terms={**dynamic, **({} if static is None else {"static power": static})},
+        terms=dict(terms),
         cannot_run=cannot,
         left_out=left,
         text=text,
     )
+
+
+def _where(site: Site) -> str:
+    return f"{site.cores:,} cores on {site.chips} chip(s), {site.how}" if site.cores else site.how
 
 
 def _runs(site: Site, cannot: tuple[str, ...]) -> str:

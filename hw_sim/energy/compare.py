@@ -40,7 +40,7 @@ def compare(reference: Entry, subject: Entry, settings: Settings) -> list[Compar
             mean = operations(reference.mean) / operations(own) if reference.mean else None
             found.append(_comparison(reference, subject, name, {"": operations(other) / operations(own)}, mean))
     for column in settings.columns:
-        if not reference.fits(column) or not subject.fits(column):
+        if not reference.fits(column, settings) or not subject.fits(column, settings):
             continue
         ours, theirs = energies(own, settings, column), energies(other, settings, column)
         if not ours or not theirs or not all(ours.values()):

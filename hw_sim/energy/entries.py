@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hw_sim.energy.baselines import BASELINES
+from hw_sim.energy.chips import static_power
 from hw_sim.energy.dense_models import zeros_behind_relu2
 from hw_sim.energy.price import price, traffic
 from hw_sim.energy.schema import CHIP, Assumption, Column, Grade, Role, Row, Shape
@@ -52,9 +53,17 @@ class Entry:
     def name(self) -> str:
         return self.work.name
 
-    def fits(self, column: Column) -> bool:
-        """Whether the row is of the column's precision; a chip's prices are for a network that could run there."""
+    def fits(self, column: Column, settings: Settings) -> bool:
+        """Whether the row is of the column's precision. A chip for spikes prices the network that could be placed: the
+        one in int8, or a shape that stands for it."""
+        if settings.spiking_chip(column):
+            return self.placeable
         return self.precision is None or column.precision == self.precision
+
+    @property
+    def placeable(self) -> bool:
+        """Whether it is the network that a chip would hold."""
+        return self.role == "int8" or (self.role == "subject" and self.measurement is None)
 
 
 def transformers(shape: Shape, settings: Settings) -> list[Entry]:
@@ -122,22 +131,24 @@ def prompt_of(settings: Settings) -> int:
 def row(entry: Entry, settings: Settings) -> Row:
     """The figures of one model in every column that prices it."""
     w, energy, ranges, terms, unpriced = entry.work, {}, {}, {}, {}  # type: ignore[var-annotated]
-    placed = settings.placement if w.spiking else None
+    sites = [site for site in settings.sites.values() if site.placement]
+    placed = sites[0].placement if sites and w.spiking and entry.placeable else None
     for column in settings.columns:
         profile = settings.profile(column)
         energy[column.name] = None
-        if not entry.fits(column):
+        if not entry.fits(column, settings):
             continue
-        found = price(w, profile, column.precision, streams=settings.batch, placement=placed)
-        if found is None:
-            continue
-        energy[column.name] = found.total_j
-        terms[column.name], unpriced[column.name] = found.terms, found.unpriced
-        others = [
-            price(w, profile.under(a), column.precision, streams=settings.batch, placement=placed)
-            for a in profile.alternatives_at(column.precision)
+        site = settings.site(column)
+        static = static_power(profile.static_w_per_chip, site, settings.tokens_per_s) if site else {}
+        priced = [
+            price(w, p, column.precision, streams=settings.batch, placement=site.placement if site else None)
+            for p in (profile, *map(profile.under, profile.alternatives_at(column.precision)))
         ]
-        totals = [found.total_j, *(o.total_j for o in others if o)]
+        if (found := priced[0]) is None:
+            continue
+        energy[column.name] = found.total_j + sum(static.values())
+        terms[column.name], unpriced[column.name] = found.terms | static, found.unpriced
+        totals = [p.total_j + sum(static.values()) for p in priced if p]
         ranges[column.name] = (min(totals), max(totals))
     m = entry.measurement
     grade: Grade = "assumed" if w.assumptions else "counted"
@@ -171,6 +182,7 @@ def row(entry: Entry, settings: Settings) -> Row:
         file=m.file if m else entry.quality.file if entry.quality else None,
         text_sha256=m.text_sha256 if m else None,
         bits_per_byte=entry.bits_per_byte,
+        bits_per_byte_interval=m.interval if m else None,
         dense=w.dense * per_token,
         effective_macs=w.macs * per_token,
         effective_acs=w.acs * per_token,

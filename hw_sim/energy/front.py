@@ -84,6 +84,8 @@ def _costs(work: Work, settings: Settings, precision: str | None = None) -> Cost
     synops = work.synops / work.tokens
     found = {OPERATIONS: {"": synops}, ALL_OPERATIONS: {"": synops + sum(work.elementwise.values()) / work.tokens}}
     for column in settings.columns:
+        if settings.spiking_chip(column):  # a dense model has no price there
+            continue
         if precision in (None, column.precision) and (priced := energies(work, settings, column)):
             found[column.name] = priced
     return found

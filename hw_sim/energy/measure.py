@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from hw_sim.counts.counts import Result
+from hw_sim.counts.counts import Counts, merge
+from hw_sim.energy.quality import Interval, interval_of
 from hw_sim.energy.schema import Shape
 from hw_sim.energy.vectors import MATRICES, Operation, vector_work
 from hw_sim.energy.work import AC, GRADED, MAC, MatrixWork, Tensor, Work
@@ -16,10 +17,11 @@ from hw_sim.graph import reference
 from hw_sim.graph.wiring import Wiring
 from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
+from hw_sim.run.streams import token_nats
 from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
-LOGITS = 1 << 18  # turned into float64 at a time
+LOGITS = 1 << 21  # kept at a time
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow
 
 
@@ -35,7 +37,7 @@ class Measurement:
     shape: Shape
     work: Work
     plan: Plan
-    result: Result
+    counts: Counts
     tokens: np.ndarray
     tokenizer: Tokenizer
     nats: np.ndarray
@@ -50,6 +52,11 @@ class Measurement:
     def bits_per_byte_of(self, n: int) -> float:
         """The quality on the first `n` tokens."""
         return math.fsum(self.nats[: n - 1]) / math.log(2) / len(self.tokenizer.decode(self.tokens[1:n]))
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the bits per byte: see `quality.interval_of`."""
+        return interval_of(self.nats, self.tokens, self.tokenizer)
 
     @property
     def text_sha256(self) -> str:
@@ -69,22 +76,28 @@ def measure(
     """Run `tokens` (T,) through a graph from an empty state; raises UserError as the simulator does."""
     simulator = Simulator.from_nir(graph)
     plan = simulator.plan
-    result = simulator.run(tokens, progress=progress)
+    nats, parts, piece = [], [], max(1, LOGITS // shape_of(plan).vocab)
+    for low in range(0, len(tokens), piece):
+        result = simulator.run(tokens[low : low + piece], progress=progress)
+        targets = tokens[low + 1 : low + 1 + piece]
+        nats.append(token_nats(result.logits[: len(targets)], targets))
+        parts.append(Counts(result.matrices, result.populations))
+    counts = merge(parts)
     return Measurement(
         variant,
-        shape_of(result),
-        counted(name, plan, result),
+        shape_of(plan),
+        counted(name, plan, counts),
         plan,
-        result,
+        counts,
         tokens,
         tokenizer,
-        token_nats(result.logits[:-1], tokens[1:]),
+        np.concatenate(nats),
         {} if plan.integer else observe(graph, tokens[:OBSERVED_TOKENS]),
         file,
     )
 
 
-def counted(name: str, plan: Plan, result: Result) -> Work:
+def counted(name: str, plan: Plan, result: Counts) -> Work:
     """The counts of a simulated run."""
     matrices = tuple(
         MatrixWork(m.name, AC if m.spike_fed else GRADED if m.graded else MAC, m.effective, m.dense,
@@ -126,22 +139,11 @@ def variant_of(graph: nir.NIRGraph) -> str:
     return "canonical" if "block0_att_lif" in graph.nodes else "continuous"
 
 
-def shape_of(result: Result) -> Shape:
-    """Read the shape off the matrices of a run."""
-    head = next(m for m in result.matrices if m.name == "head")
-    layers = sum(m.name.endswith("_att_key") for m in result.matrices)
-    return Shape(layers, head.fan_in, head.fan_out)
-
-
-def token_nats(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """-ln p of each of targets (T,) under logits (T, V); (T,) float64."""
-    found = np.empty(len(targets))
-    rows = max(1, LOGITS // logits.shape[1])
-    for low in range(0, len(targets), rows):
-        z = logits[low : low + rows].astype(np.float64)
-        z -= z.max(axis=1, keepdims=True)
-        found[low : low + rows] = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets[low : low + rows]]
-    return found
+def shape_of(plan: Plan) -> Shape:
+    """Read the shape off the matrices of a plan."""
+    rows = {plan.names[i]: i for op in MATRICES for i in plan.rows(op)}
+    head, layers = rows["head"], sum(name.endswith("_att_key") for name in rows)
+    return Shape(layers, int(plan.field("n_in")[head]), int(plan.field("n_out")[head]))
 
 
 def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> dict[str, dict[str, float]]:

@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hw_sim.energy import break_even, paper
+from hw_sim.energy.chips import ChipColumn, Counts, Site, chip_column
 from hw_sim.energy.compare import compare, in_short
+from hw_sim.energy.compressors import Compressed
 from hw_sim.energy.entries import Entry, analytic, derived, measured, prompt_of, row, transformers
 from hw_sim.energy.front import equal_quality
-from hw_sim.energy.schema import Report, Shape
+from hw_sim.energy.host import Host
+from hw_sim.energy.quality import BLOCK, DRAWS, LEVEL, SEED, TextRead
+from hw_sim.energy.schema import Report, Row, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
 from hw_sim.energy.sweeps import sweeps
+from hw_sim.energy.systems import published_systems
 from hw_sim.energy.verdict import findings, verdicts
 from hw_sim.energy.work import AC, Work
 
@@ -27,6 +32,9 @@ def build(
     int8: "Measurement | None" = None,
     what_if: tuple[Shape, float | Mapping[str, float]] | None = None,
     provenance: dict | None = None,
+    text: TextRead | None = None,
+    compressors: Sequence[Compressed] = (),
+    host: Host | None = None,
 ) -> Report:
     """Compare the first measured model (or, without one, the assumed densities of `what_if`) with everything else.
 
@@ -40,23 +48,28 @@ def build(
     comparisons = [c for e in entries if e.name != subject.name for c in compare(e, subject, settings)]
     quality = equal_quality(entries, settings)
     limits = model_limits(subject, twin, settings)
-    chips = max((f["chips"] or 1 for f in settings.footprints if f["chip"] == "Loihi 1"), default=1)
+    chips = chip_columns(entries, rows, settings)
     return Report(
         model=model_facts(subject),
-        measurement=measurement_facts(subject, settings),
+        measurement=measurement_facts(subject, settings, text),
         columns=settings.columns,
         rows=tuple(rows),
         comparisons=tuple(comparisons),
         ratios=in_short(comparisons),
         equal_quality=quality,
         findings=tuple(findings(subject, settings, comparisons, quality)),
-        verdicts=verdicts(subject, settings, comparisons, quality, limits, own.energy_j, own.unpriced),
+        verdicts=verdicts(subject, settings, comparisons, quality, limits, own.energy_j, own.unpriced)
+        | {c.column: f"{c.text}." for c in chips},
         profiles={name: msgspec.to_builtins(p) for name, p in settings.priced.items()},
         break_even=limits,
         matrices=tuple(matrices(subject, settings)),
         populations=tuple(populations(subject)),
-        sweeps=sweeps(subject.shape, subject, twin, settings, chips),
+        sweeps=sweeps(subject.shape, subject, twin, settings),
         footprint=settings.footprints,
+        chips=chips,
+        compressors=tuple(compressors),
+        host=host,
+        systems=published_systems(),
         paper_accounting=paper.accounting(),
         provenance=provenance or {},
     )
@@ -91,7 +104,32 @@ def model_facts(subject: Entry) -> dict[str, Any]:
     }
 
 
-def measurement_facts(subject: Entry, settings: Settings) -> dict[str, Any]:
+def chip_columns(entries: Sequence[Entry], rows: Sequence[Row], settings: Settings) -> tuple[ChipColumn, ...]:
+    """What chips for spikes take: the row that could be placed, with what its total leaves out."""
+    return tuple(
+        chip_column(
+            column.name,
+            found.name,
+            settings.profile(column).grade,
+            settings.site(column) or Site.unknown(settings.profile(column).technology),
+            found.energy_terms_j[column.name],
+            settings.profile(column).static_w_per_chip,
+            Counts(
+                synops=found.synops,
+                all_operations=found.all_operations,
+                multiply_accumulates=found.effective_macs + found.graded,
+                elementwise={name: sum(kinds.values()) for name, kinds in found.components.items()},
+            ),
+            settings.tokens_per_s,
+        )
+        for column in settings.columns
+        if settings.spiking_chip(column)
+        for entry, found in zip(entries, rows, strict=True)
+        if entry.placeable and column.name in found.energy_terms_j
+    )
+
+
+def measurement_facts(subject: Entry, settings: Settings, text: TextRead | None) -> dict[str, Any]:
     """What was run, and what the comparison assumes."""
     run = subject.measurement is not None
     return {
@@ -101,6 +139,9 @@ def measurement_facts(subject: Entry, settings: Settings) -> dict[str, Any]:
         "trained_context": settings.trained_context,
         "mode": settings.mode,
         "batch": settings.batch,
+        "tokens_per_s": settings.tokens_per_s,
+        "text": msgspec.to_builtins(text),
+        "interval": {"level": LEVEL, "block": BLOCK, "draws": DRAWS, "seed": SEED} if run else None,
         "density": subject.work.density,
         "grade": "counted" if run else "assumed",
     }
@@ -156,5 +197,5 @@ def populations(subject: Entry) -> list[dict[str, Any]]:
     run = subject.measurement
     return [
         {"name": p.name, "neurons": p.neurons, "rate": p.spikes / p.updates}
-        for p in (run.result.populations if run else ())
+        for p in (run.counts.populations if run else ())
     ]

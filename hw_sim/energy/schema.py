@@ -8,6 +8,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
+from hw_sim.energy.chips import ChipColumn
+from hw_sim.energy.compressors import Compressed
+from hw_sim.energy.host import Host
+from hw_sim.energy.systems import System
+
 SCHEMA = "spikegpt-energy-report-2"
 CHIP = "chip"  # the precision of a chip's price list: it has but one
 OPERATIONS, ALL_OPERATIONS = "operations", "all_operations"  # for a column's name where no energy is compared: of the
@@ -63,6 +68,7 @@ class Row(Struct, frozen=True, kw_only=True):
     assumptions: tuple[Assumption, ...] = ()
     notes: tuple[str, ...] = ()
     file: str | None = None
+    bits_per_byte_interval: tuple[float, float] | None = None  # of measurement["interval"]: a block bootstrap
     text_sha256: str | None = None  # of the bytes that were read
     bits_per_byte: float | None = None
     dense: float
@@ -179,6 +185,10 @@ class Report(Struct, frozen=True, kw_only=True):
     populations: tuple[dict[str, Any], ...]
     sweeps: dict[str, Any]
     footprint: tuple[dict[str, Any], ...]
+    chips: tuple[ChipColumn, ...] = ()  # the columns of chips for spikes: the int8 row, with what the total leaves out
+    compressors: tuple[Compressed, ...] = ()  # on the text that was read, for scale
+    host: Host | None = None  # what this machine took, measured
+    systems: tuple[System, ...] = ()  # published figures, for context: never divided
     paper_accounting: dict[str, Any]
     provenance: dict[str, Any]
 

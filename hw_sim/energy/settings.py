@@ -1,10 +1,10 @@
-"""What a report assumes of the comparison: the Transformer's context, streams, prices, placement."""
+"""What a report assumes of the comparison: the Transformer's context, streams, prices, chips."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hw_sim.energy import profiles
-from hw_sim.energy.placement import Placement
+from hw_sim.energy.chips import TOKENS_PER_S, Site
 from hw_sim.energy.profiles import Profile
 from hw_sim.energy.schema import CHIP, Column, Shape
 from hw_sim.energy.work import DECODE
@@ -26,7 +26,11 @@ class Quality:
 @dataclass(frozen=True)
 class Settings:
     """`context` None: that of training, `trained_context`. `batch` streams share reads of weights; `mode` is the token:
-    at the last position, averaged over the window, or of a whole prompt at once. No `precisions` named: all."""
+    at the last position, averaged over the window, or of a whole prompt at once. No `precisions` named: all.
+
+    `sites` say by technology where the network lies on its chips, whose static power a token takes for 1 /
+    `tokens_per_s` seconds.
+    """
 
     context: int | None = None
     trained_context: int = TRAINED
@@ -34,7 +38,8 @@ class Settings:
     mode: str = DECODE
     priced: Mapping[str, Profile] = field(default_factory=profiles.shipped)
     precisions: tuple[str, ...] = ()
-    placement: Placement | None = None
+    sites: Mapping[str, Site] = field(default_factory=dict)
+    tokens_per_s: float = TOKENS_PER_S
     baselines: bool = False
     footprints: tuple[dict, ...] = ()
     qualities: tuple[Quality, ...] = ()  # of trained Transformers
@@ -55,3 +60,11 @@ class Settings:
 
     def profile(self, column: Column) -> Profile:
         return self.priced[column.profile]
+
+    def spiking_chip(self, column: Column) -> bool:
+        """Whether the column is of a chip for spikes alone, which prices no dense row."""
+        prices = self.profile(column).precisions.get(CHIP)
+        return prices is not None and prices.mac_j is None
+
+    def site(self, column: Column) -> Site | None:
+        return self.sites.get(self.profile(column).technology)

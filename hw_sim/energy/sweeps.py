@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from hw_sim.energy.chips import static_power
 from hw_sim.energy.entries import Entry, prompt_of
 from hw_sim.energy.price import price
 from hw_sim.energy.schema import Shape
@@ -17,11 +18,11 @@ BATCHES = [2**i for i in range(9)]
 TOKENS_PER_S = [10.0**i for i in range(7)]
 
 
-def sweeps(shape: Shape, ours: Entry, twin: Entry, settings: Settings, chips: int) -> dict[str, dict[str, Any]]:
+def sweeps(shape: Shape, ours: Entry, twin: Entry, settings: Settings) -> dict[str, dict[str, Any]]:
     """Joules per token by sweep, side ("gpt_j", "continuous_j", "ours_j") and column, along "x".
 
-    All else is as the report's settings say: context, mode, batch. Only columns that price a side are in it. `chips`
-    hold the model, for the static power of profiles that have one.
+    All else is as the report's settings say: context, mode, batch. Only columns that price a side are in it.
+    "static_j" is the static power of all chips that hold the model, by profile and token rate.
     """
     mode, prompt = settings.mode, prompt_of(settings)
 
@@ -43,9 +44,9 @@ def sweeps(shape: Shape, ours: Entry, twin: Entry, settings: Settings, chips: in
 
     batch = settings.batch
     static = {
-        name: [profile.static_w_per_chip * chips / rate for rate in TOKENS_PER_S]
+        name: [sum(static_power(profile.static_w_per_chip, site, rate).values()) for rate in TOKENS_PER_S]
         for name, profile in settings.priced.items()
-        if profile.static_w_per_chip
+        if profile.static_w_per_chip and (site := settings.sites.get(profile.technology))
     }
     return {
         "context": {
@@ -64,5 +65,9 @@ def sweeps(shape: Shape, ours: Entry, twin: Entry, settings: Settings, chips: in
             "continuous_j": curve((twin.work, b) for b in BATCHES),
             "ours_j": curve((ours.work, b) for b in BATCHES),
         },
-        "token_rate": {"x": TOKENS_PER_S, "static_j": static, "chips": chips},
+        "token_rate": {
+            "x": TOKENS_PER_S,
+            "static_j": static,
+            "chips": {k: site.chips for k, site in settings.sites.items()},
+        },
     }

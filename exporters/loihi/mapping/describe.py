@@ -1,7 +1,7 @@
 """A mapping as numbers for mapping.json and as a text for people."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -185,7 +185,14 @@ def headline(described: dict[str, Any]) -> str:
     )
 
 
-def footprint(plan: Plan, name: str, counts: Counts) -> dict[str, Any]:
+class Footprint(NamedTuple):
+    """A plan on a chip: what a report says of it, and where it lies, None where it does not fit."""
+
+    facts: dict[str, Any]
+    placement: Placement | None
+
+
+def footprint(plan: Plan, name: str, counts: Counts) -> Footprint:
     """What an energy report says of a plan on a chip; where it does not fit, why."""
     chip = load_chip(name)
     groups = groups_of(plan)
@@ -199,14 +206,15 @@ def footprint(plan: Plan, name: str, counts: Counts) -> dict[str, Any]:
     try:
         mapping = map_plan(plan, chip, counts)
     except UserError as error:
-        return {**found, "note": str(error)}
-    placement = placement_of(mapping)
-    return {
+        return Footprint({**found, "note": str(error)}, None)
+    p = placement_of(mapping)
+    facts = {
         **found,
-        "cores": placement.cores,
-        "chips": placement.chips,
-        "messages_per_token": placement.messages_per_token,
-        "hops_per_token": placement.hops_ew_per_token + placement.hops_ns_per_token,
-        "graded_messages_per_token": placement.graded_messages_per_token,
+        "cores": p.cores,
+        "chips": p.chips,
+        "messages_per_token": p.messages_per_token,
+        "hops_per_token": p.hops_ew_per_token + p.hops_ns_per_token,
+        "graded_messages_per_token": p.graded_messages_per_token,
         "note": f"placed by our mapper at {mapping.bits} bits, an estimate",
     }
+    return Footprint(facts, p)
