@@ -56,8 +56,8 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--junit", type=click.Path(path_type=Path), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
-def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
-                  tokenizer: str | None, split: str | None, tokens: int, context: int | None, mode: str, batch: int,
+def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
+                  rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int, context: int | None, mode: str, batch: int,
                   names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, tokens_per_s: float,
                   compressors: bool, measure_host: bool, baselines: str, baseline: Path | None, max_increase: str,
                   max_quality_loss: str, junit: Path | None, out: Path | None, as_json: bool) -> None:  # fmt: skip
