@@ -57,10 +57,11 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
-                  rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int, context: int | None, mode: str, batch: int,
-                  names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, tokens_per_s: float,
-                  compressors: bool, measure_host: bool, baselines: str, baseline: Path | None, max_increase: str,
-                  max_quality_loss: str, junit: Path | None, out: Path | None, as_json: bool) -> None:  # fmt: skip
+                  rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
+                  context: int | None, mode: str, batch: int, names: tuple[str, ...], precisions: tuple[str, ...],
+                  placement: Path | None, tokens_per_s: float, compressors: bool, measure_host: bool, baselines: str,
+                  baseline: Path | None, max_increase: str, max_quality_loss: str, junit: Path | None,
+                  out: Path | None, as_json: bool) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
@@ -161,9 +162,9 @@ def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | 
     """Compare with the baseline, say so wherever a CI looks, and exit with REGRESSED where the report is worse."""
     from cli.tables import print_gate
     from hw_sim.energy import gate_forms
-    from hw_sim.energy.gate import Compared, compare
+    from hw_sim.energy.gate import compare, compared
 
-    verdict = compare(earlier, msgspec.convert(msgspec.to_builtins(report), Compared), limits)
+    verdict = compare(earlier, compared(report), limits)
     print_gate(verdict)
     if junit:
         write_atomically(junit, partial(Path.write_text, data=gate_forms.junit(verdict)))

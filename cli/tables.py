@@ -6,7 +6,7 @@ from rich.table import Table
 from hw_sim.energy.gate import Verdict
 from hw_sim.energy.gate_forms import HEAD, cells, sentence
 from hw_sim.energy.schema import Report, Row
-from hw_sim.energy.tables import headline, microjoules, number, quality
+from hw_sim.energy.tables import compressor_table, headline, host_table, microjoules, number, quality
 
 COUNTS = {
     "dense": "dense operations",
@@ -34,6 +34,9 @@ def print_report(report: Report) -> None:
     for column in report.columns:
         gpt = f"gpt-{column.precision}"
         priced = [report.row(gpt) if r.name == "gpt-fp32" and gpt in ANOTHERS else r for r in rows]
+        placed = {c.column: c for c in report.chips}.get(column.name)
+        if placed:  # a chip holds the int8 form of the subject
+            priced = [report.row(placed.row) if r.role == "subject" else r for r in priced]
         energy.add_row(column.name, *(microjoules(r.energy_j[column.name]) for r in priced))
     console.print(energy)
     analytic = [r for r in report.rows if r.role == "analytic"]
@@ -42,6 +45,17 @@ def print_report(report: Report) -> None:
         for row in analytic:
             others.add_row(row.name, number(row.synops), quality(row))
         console.print(others)
+    for title, content in (
+        ("Compressors on the same text, for scale", compressor_table(report)),
+        ("This machine, measured", host_table(report)),
+    ):
+        if content[1]:
+            shown = Table(*content[0], title=title, title_justify="left")
+            for cells_ in content[1]:
+                shown.add_row(*cells_)
+            console.print(shown)
+    if report.host:
+        console.print(report.host.what, markup=False, soft_wrap=True)
     for name, verdict in report.verdicts.items():
         console.print(f"{name}: {verdict}", soft_wrap=True, markup=False)
     if not report.equal_quality.available:

@@ -7,9 +7,10 @@ import math
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from hw_sim.energy.schema import SCHEMA
+from hw_sim.energy.schema import SCHEMA, Report
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 
@@ -121,6 +122,11 @@ def read_baseline(path: Path) -> Compared:
         if silent(row, earlier.model):
             raise UserError(f"{path}: row {row.name!r} is of a dead model (density 0); make the baseline of a live one")
     return earlier
+
+
+def compared(report: Report) -> Compared:
+    """A report as it would be read back."""
+    return msgspec.json.decode(msgspec.json.encode(report), type=Compared)
 
 
 def compare(before: Compared, after: Compared, limits: Limits) -> Verdict:

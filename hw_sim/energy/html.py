@@ -94,8 +94,16 @@ def page(report: Report) -> str:
         "<h2>Bytes moved</h2>" + table(tables.bytes_table(report)),
         "<h2>Matrix inputs and the density at which spikes stop paying</h2>" + table(tables.matrix_table(report)),
         "<h2>Footprint</h2>" + footprint + table(tables.memory_table(report)) + static_note(report),
-        "<h2>Prices, their sources and what they leave out</h2>"
-        + table(tables.profile_table(report)).replace("class=scroll", "class='scroll wrap'"),
+        "<h2>Chips, microjoules a token (modelled)</h2>" + wrapped(tables.chip_table(report)),
+        f"<h2>This machine (measured)</h2><p>{html.escape(report.host.what)}.</p>" + table(tables.host_table(report))
+        if report.host
+        else "",
+        "<h2>Compressors on the same text, for scale</h2>" + table(tables.compressor_table(report))
+        if report.compressors
+        else "",
+        "<h2>Published figures of other systems (context, not to be divided by)</h2>"
+        + wrapped(tables.system_table(report)),
+        "<h2>Prices, their sources and what they leave out</h2>" + wrapped(tables.profile_table(report)),
         "<h2>The paper's own accounting</h2>" + paper_section(report),
         "<h2>Method</h2>" + "".join(f"<p><b>{name}.</b> {html.escape(text)}</p>" for name, text in METHOD),
         baseline_section(report),
@@ -152,9 +160,7 @@ def static_note(report: Report) -> str:
         + ", ".join(f"{j * 1e6:,.4g} uJ at {rate:,.0f}/s" for rate, j in zip(sweep["x"], values, strict=True))
         for column, values in sweep["static_j"].items()
     ]
-    return "".join(
-        f"<p class=note>Static energy a token of {sweep['chips']} chip(s), {html.escape(part)}</p>" for part in parts
-    )
+    return "".join(f"<p class=note>Static energy a token of all chips, {html.escape(part)}</p>" for part in parts)
 
 
 def paper_section(report: Report) -> str:
@@ -169,6 +175,11 @@ def baseline_section(report: Report) -> str:
     """Formula and reference of the analytic rows, if asked for."""
     rows = [[r.name, r.formula, r.reference or ""] for r in report.rows if r.formula]
     return "<h2>Analytic rows</h2>" + table((["system", "operations a token", "reference"], rows)) if rows else ""
+
+
+def wrapped(content: Table) -> str:
+    """A table whose cells may break into lines."""
+    return table(content).replace("class=scroll", "class='scroll wrap'")
 
 
 def table(content: Table) -> str:

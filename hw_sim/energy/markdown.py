@@ -27,6 +27,19 @@ def document(report: Report) -> str:
         "## Bytes moved, per token\n\n" + table(tables.bytes_table(report)),
         "## Matrix inputs\n\n" + table(tables.matrix_table(report)),
         "## Footprint\n\n" + table(tables.footprint_table(report)) + "\n\n" + table(tables.memory_table(report)),
+        "## Chips, microjoules a token (modelled)\n\n" + table(tables.chip_table(report)),
+        *(
+            [f"## This machine (measured)\n\n{escaped(report.host.what)}.\n\n" + table(tables.host_table(report))]
+            if report.host
+            else []
+        ),
+        *(
+            ["## Compressors on the same text, for scale\n\n" + table(tables.compressor_table(report))]
+            if report.compressors
+            else []
+        ),
+        "## Published figures of other systems (context, not to be divided by)\n\n"
+        + table(tables.system_table(report)),
         "## Prices\n\n" + table(tables.profile_table(report)),
         f"## The paper's own accounting (assumed)\n\nAt T = {paper['context']}, d = {paper['d']}, rate {paper['rate']}: "
         f"{paper['ratio']:.2f}x (grade: {paper['grade']}). Why it differs: {paper['why_it_differs']}",

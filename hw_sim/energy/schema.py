@@ -4,7 +4,7 @@ Schema `spikegpt-energy-report-2`, documented in docs/report.md. Every number is
 otherwise; None is "not measured" or "no price".
 """
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from msgspec import Struct, field
 
@@ -14,7 +14,7 @@ from hw_sim.energy.host import Host
 from hw_sim.energy.systems import System
 
 SCHEMA = "spikegpt-energy-report-2"
-CHIP = "chip"  # the precision of a chip's price list: it has but one
+CHIP: Final = "chip"  # the precision of a chip's price list: it has but one
 OPERATIONS, ALL_OPERATIONS = "operations", "all_operations"  # for a column's name where no energy is compared: of the
 # matrices alone, and with element-wise ones
 

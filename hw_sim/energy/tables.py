@@ -3,6 +3,7 @@
 from typing import Any
 
 from hw_sim.energy.front import figure
+from hw_sim.energy.host import Spread
 from hw_sim.energy.schema import Report, Row
 
 Table = tuple[list[str], list[list[str]]]  # head, rows
@@ -12,12 +13,63 @@ def headline(report: Report) -> str:
     """The finding in a few sentences: losses at equal quality first, then operations, then quality."""
     losses = [f.text for f in report.findings if f.loses and f.column in (None, *HEADLINED)]
     operations = [f.text for f in report.findings if f.column is None and not f.loses][:1]
-    row = report.subject
-    measured = f"{row.bits_per_byte:.3f} bits per byte on this text (measured)" if row.bits_per_byte else "not measured"
-    return " ".join([*losses, *operations, f"Quality: {measured}."])
+    return " ".join([*losses, *operations, f"Quality: {read(report)}."])
 
 
 HEADLINED = ("operations", "all_operations", "45nm-memory-fp32", "45nm-memory-int8")
+
+
+def read(report: Report) -> str:
+    """The subject's bits per byte, how sure they are, and of which bytes."""
+    row, text = report.subject, report.measurement["text"]
+    if row.bits_per_byte is None:
+        return "not measured"
+    found = row.bits_per_byte_interval
+    sure = "no interval: the text is too short"
+    if found:
+        sure = f"{found[0]:.3f} to {found[1]:.3f}, 95 %: +-{(found[1] - found[0]) / 2 / row.bits_per_byte:.1%}"
+    part = f" ({text['bytes']:,} bytes from token {text['offset']:,}, sha256 {text['sha256'][:12]})" if text else ""
+    return f"{row.bits_per_byte:.3f} bits per byte on this text (measured; {sure}){part}"
+
+
+def chip_table(report: Report) -> Table:
+    """Chips for spikes: dynamic and static energy of the int8 row, and what the chip lacks."""
+    rows = [
+        [c.column, c.row, c.prices_grade, f"{c.site.cores:,}", f"{c.site.chips:,}", microjoules(c.dynamic_j),
+         microjoules(c.static_j), f"{c.tokens_per_s:,g}", microjoules(c.total_j), ", ".join(c.cannot_run),
+         "; ".join(c.left_out)]
+        for c in report.chips
+    ]  # fmt: skip
+    head = ["prices", "row", "prices are", "cores", "chips", "dynamic", "static", "at tokens/s", "total", "cannot run",
+            "left out"]  # fmt: skip
+    return head, rows
+
+
+def compressor_table(report: Report) -> Table:
+    """Classical compressors on the text that was read, for scale."""
+    rows = [[c.name, c.settings, f"{c.alone:.3f}", number(c.after_training, ".3f")] for c in report.compressors]
+    return ["compressor", "settings", "bits/byte, the part alone", "after the training part"], rows
+
+
+def host_table(report: Report) -> Table:
+    """What this machine took: median, and smallest to largest of the repetitions."""
+
+    def cell(spread: Spread | None, unit: float) -> str:
+        if spread is None:
+            return "-"
+        return f"{spread.median * unit:,.4g} ({spread.low * unit:,.4g} to {spread.high * unit:,.4g})"
+
+    rows = [
+        [w.name, cell(w.seconds, 1e6), cell(w.joules, 1e6), cell(w.net_joules, 1e6)]
+        for w in (report.host.workloads if report.host else ())
+    ]
+    return ["run", "us a token", "uJ a token, all counters", "uJ a token, without the idle machine"], rows
+
+
+def system_table(report: Report) -> Table:
+    """Published figures, for context."""
+    rows = [[s.system, s.network, s.figure, s.includes, s.grade, s.source] for s in report.systems]
+    return ["system", "network", "figure", "includes", "grade", "source"], rows
 
 
 def number(value: float | None, form: str = ",.0f") -> str:
@@ -46,7 +98,8 @@ def count_table(report: Report) -> Table:
 def quality(row: Row) -> str:
     """Bits per byte, or where they would have to come from."""
     if row.bits_per_byte is not None:
-        return f"{row.bits_per_byte:.3f}"
+        found = row.bits_per_byte_interval
+        return f"{row.bits_per_byte:.3f}" + (f" ({found[0]:.3f} to {found[1]:.3f})" if found else "")
     published = row.published_bits_per_character
     return f"published {published:.3f} bits/character, enwik8" if published else "not measured"
 
@@ -153,10 +206,10 @@ def profile_table(report: Report) -> Table:
 def footprint_table(report: Report) -> Table:
     rows = [
         [f["chip"], number(f["cores"]), number(f["chips"]), number(f["synapses"]), number(f["neurons"]),
-         number(f["messages_per_token"]), number(f["hops_per_token"]), f["note"]]
+         *(number(f[f"{what}_per_token"]) for what in ("messages", "hops", "graded_messages")), f["note"]]
         for f in report.footprint
     ]  # fmt: skip
-    return ["chip", "cores", "chips", "synapses", "neurons", "messages", "hops", "note"], rows
+    return ["chip", "cores", "chips", "synapses", "neurons", "spike messages", "hops", "graded messages", "note"], rows
 
 
 def memory_table(report: Report) -> Table:
