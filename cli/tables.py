@@ -65,10 +65,13 @@ def print_report(report: Report) -> None:
 def print_gate(verdict: Verdict) -> None:
     """What the gate compared, on standard error: standard output may be a report as JSON."""
     console = Console(stderr=True)
-    table = Table(*HEAD, title="Against the baseline", title_justify="left")
-    for row in cells(verdict):
-        table.add_row(*row)
-    console.print(table)
+    rows = cells(verdict)
+    for name in dict.fromkeys(row[0] for row in rows):
+        table = Table(*HEAD[1:], title=f"{name}, against the baseline", title_justify="left")
+        for row in rows:
+            if row[0] == name:
+                table.add_row(*row[1:])
+        console.print(table)
     console.print(sentence(verdict), soft_wrap=True, markup=False)
 
 

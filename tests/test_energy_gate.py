@@ -15,9 +15,17 @@ from spikegpt import UserError
 ROW = {
     "name": "spike-driven", "role": "subject", "synops": 1000.0, "all_operations": 1500.0, "effective_acs": 900.0,
     "energy_j": {"45nm-memory-fp32": 2e-6, "45nm-memory-int8": 5e-7, "loihi1-silicon": None}, "bits_per_byte": 2.0,
+    "energy_terms_j": {"45nm-memory-fp32": {"accumulates": 2e-6}, "45nm-memory-int8": {"accumulates": 5e-7}},
     "text_sha256": "ab" * 32,
 }  # fmt: skip
 INT8 = ROW | {"name": "spike-driven-int8", "role": "int8", "energy_j": {"45nm-memory-int8": 4e-7}}
+CHIP = {
+    f"rows__2__{key}": value
+    for key, value in {
+        "energy_j": {"45nm-memory-int8": 4e-7, "loihi1": 100e-6},
+        "energy_terms_j": {"loihi1": {"accumulates": 4e-6, "static power": 96e-6}},
+    }.items()
+}
 GPT = ROW | {"name": "gpt-fp32", "role": "transformer", "effective_acs": 0.0}
 REPORT = {
     "schema": SCHEMA,
@@ -72,6 +80,16 @@ def test_each_loss_is_found_at_its_own_limit(changes, regressed):
     assert [line.quantity for line in verdict.worse] == regressed
     assert verdict.regressed == bool(regressed)
     assert sentence(verdict).startswith("Regressed" if regressed else "No regression")
+
+
+def test_static_power_hides_no_rise_of_the_rest():
+    """4 uJ become 5, of 100 with static power: 1 % of the total, 25 % of what the network does."""
+    worse = {
+        "rows__2__energy_j": {"45nm-memory-int8": 4e-7, "loihi1": 101e-6},
+        "rows__2__energy_terms_j": {"loihi1": {"accumulates": 5e-6, "static power": 96e-6}},
+    }
+    verdict = compare(made(**CHIP), made(**worse), Limits())
+    assert [(line.quantity, round(line.change, 6)) for line in verdict.worse] == [("loihi1, dynamic", 0.25)]
 
 
 def test_a_dead_model_is_a_regression_however_cheap_and_whatever_the_limits():

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from hw_sim.energy.chips import STATIC
 from hw_sim.energy.schema import SCHEMA, Report
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
@@ -28,6 +29,7 @@ class OwnRow(Struct):
     synops: float
     all_operations: float
     energy_j: dict[str, float | None]
+    energy_terms_j: dict[str, dict[str, float]]
     effective_acs: float
     bits_per_byte: float | None = None
     text_sha256: str | None = None
@@ -179,7 +181,13 @@ def _operations(row: OwnRow) -> dict[str, float]:
 
 
 def _energies(row: OwnRow) -> dict[str, float]:
-    return {name: value for name, value in row.energy_j.items() if value is not None}
+    """By column; where static power is in the total, the rest apart too, which it would hide."""
+    found = {name: value for name, value in row.energy_j.items() if value is not None}
+    for name in list(found):
+        static = row.energy_terms_j.get(name, {}).get(STATIC)
+        if static is not None:
+            found[f"{name}, dynamic"] = found[name] - static
+    return found
 
 
 def _short(digest: str | None) -> str:
