@@ -1,20 +1,23 @@
 """The models that a report compares, as work with what is known of each; `row` turns one into figures."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hw_sim.energy.baselines import BASELINES
 from hw_sim.energy.dense_models import zeros_behind_relu2
-from hw_sim.energy.price import price, traffic
-from hw_sim.energy.schema import CHIP, Assumption, Column, Grade, Role, Row, Shape
+from hw_sim.energy.placement import Placement
+from hw_sim.energy.price import Energy, traffic
+from hw_sim.energy.schema import CHIP, Assumption, Grade, Role, Row, Shape
 from hw_sim.energy.settings import Quality, Settings
 from hw_sim.energy.shapes import CANONICAL, CONTINUOUS, gpt, spikegpt
-from hw_sim.energy.work import MEAN, PREFILL, Work
+from hw_sim.energy.work import DECODE, MEAN, PREFILL, Work
 
 if TYPE_CHECKING:
     from hw_sim.energy.measure import Measurement
 
 GPT = "gpt"
+Costs = dict[str, dict[str, Energy]]  # by column and alternative, as `price.costs` gives them
 STRONG = (
     Assumption(
         "int8 weights and KV cache", "8 bits", "no loss of quality assumed; Dettmers et al. 2022, arXiv 2208.07339"
@@ -52,10 +55,6 @@ class Entry:
     def name(self) -> str:
         return self.work.name
 
-    def fits(self, column: Column) -> bool:
-        """Whether the row is of the column's precision; a chip's prices are for a network that could run there."""
-        return self.precision is None or column.precision == self.precision
-
 
 def transformers(shape: Shape, settings: Settings) -> list[Entry]:
     """Transformers of the subject's shape: in three precisions, and the strongest that is known."""
@@ -67,7 +66,7 @@ def transformers(shape: Shape, settings: Settings) -> list[Entry]:
 
     def entry(name: str, precision: str, quality: Quality | None = None, at: Shape = shape, **options) -> Entry:
         work = gpt(name, at, window, mode, **options)
-        mean = gpt(name, at, window, MEAN, **options)
+        mean = gpt(name, at, window, MEAN, **options) if mode == DECODE else None
         role: Role = "transformer" if at == shape else "candidate"
         return Entry(work, GPT, role, at, precision, mean, notes, quality=quality,
                      bits_per_byte=quality.bits_per_byte if quality else None)  # fmt: skip
@@ -119,26 +118,14 @@ def prompt_of(settings: Settings) -> int:
     return settings.window if settings.mode == PREFILL else 1
 
 
-def row(entry: Entry, settings: Settings) -> Row:
+def placed(entry: Entry, settings: Settings) -> Placement | None:
+    """Where the row's spikes go, if it has any and a mapping was declared."""
+    return settings.placement if entry.work.spiking else None
+
+
+def row(entry: Entry, settings: Settings, costs: Costs) -> Row:
     """The figures of one model in every column that prices it."""
-    w, energy, ranges, terms, unpriced = entry.work, {}, {}, {}, {}  # type: ignore[var-annotated]
-    placed = settings.placement if w.spiking else None
-    for column in settings.columns:
-        profile = settings.profile(column)
-        energy[column.name] = None
-        if not entry.fits(column):
-            continue
-        found = price(w, profile, column.precision, streams=settings.batch, placement=placed)
-        if found is None:
-            continue
-        energy[column.name] = found.total_j
-        terms[column.name], unpriced[column.name] = found.terms, found.unpriced
-        others = [
-            price(w, profile.under(a), column.precision, streams=settings.batch, placement=placed)
-            for a in profile.alternatives_at(column.precision)
-        ]
-        totals = [found.total_j, *(o.total_j for o in others if o)]
-        ranges[column.name] = (min(totals), max(totals))
+    w, place = entry.work, placed(entry, settings)
     m = entry.measurement
     grade: Grade = "assumed" if w.assumptions else "counted"
     counts = (
@@ -156,7 +143,7 @@ def row(entry: Entry, settings: Settings) -> Row:
     )  # fmt: skip
     grades |= {"energy_j": "modelled", "range_j": "modelled", "energy_terms_j": "modelled"}
     grades |= {"bits_per_byte": "measured"} if entry.bits_per_byte is not None else {}
-    grades |= {"messages": "modelled", "hops": "modelled"} if placed else {}
+    grades |= {"messages": "modelled", "hops": "modelled"} if place else {}
     grades |= {"published_bits_per_character": "published"} if entry.published_bits_per_character else {}
     per_token = 1 / w.tokens
     return Row(
@@ -182,22 +169,28 @@ def row(entry: Entry, settings: Settings) -> Row:
         neuron_updates=w.neurons * per_token,
         neurons_active=w.active * per_token,
         spikes=w.spikes * per_token if w.counted or w.spiking or not w.neurons else None,
-        messages=placed.messages_per_token if placed else None,
-        hops=placed.hops_ew_per_token + placed.hops_ns_per_token if placed else None,
+        messages=place.messages_per_token if place else None,
+        hops=place.hops_ew_per_token + place.hops_ns_per_token if place else None,
         bytes=moved(entry, settings),
         weight_words=sum(m.weights for m in w.matrices),
         state_words=w.state_words,
         kv_words=w.kv_words,
-        energy_j=energy,
-        range_j=ranges,
-        energy_terms_j=terms,
-        unpriced=unpriced,
+        energy_j={c.name: costs[c.name][""].total_j if c.name in costs else None for c in settings.columns},
+        range_j={name: span(e.total_j for e in found.values()) for name, found in costs.items()},
+        energy_terms_j={name: found[""].terms for name, found in costs.items()},
+        unpriced={name: found[""].unpriced for name, found in costs.items()},
         totals={"tokens": w.tokens, "dense": w.dense, "effective_macs": w.macs, "effective_acs": w.acs},
         grades=grades,
         formula=entry.formula,
         reference=entry.reference,
         published_bits_per_character=entry.published_bits_per_character,
     )
+
+
+def span(values: Iterable[float]) -> tuple[float, float]:
+    """The lowest and the highest."""
+    found = list(values)
+    return min(found), max(found)
 
 
 def moved(entry: Entry, settings: Settings) -> dict[str, dict[str, float]]:

@@ -7,8 +7,9 @@ import msgspec
 
 from hw_sim.energy import break_even, paper
 from hw_sim.energy.compare import compare, in_short
-from hw_sim.energy.entries import Entry, analytic, derived, measured, prompt_of, row, transformers
+from hw_sim.energy.entries import Entry, analytic, derived, measured, placed, prompt_of, row, transformers
 from hw_sim.energy.front import equal_quality
+from hw_sim.energy.price import costs
 from hw_sim.energy.schema import Report, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
@@ -35,10 +36,11 @@ def build(
     entries = lineup(models, settings, int8, what_if)
     subject = next(e for e in entries if e.role == "subject")
     twin = next(e for e in entries if e.variant == CONTINUOUS and e.shape == subject.shape and e.precision is None)
-    rows = [row(e, settings) for e in entries]
+    priced = {e.name: costs(e.work, settings, e.precision, placed(e, settings)) for e in entries}
+    rows = [row(e, settings, priced[e.name]) for e in entries]
     own = next(r for r in rows if r.name == subject.name)
-    comparisons = [c for e in entries if e.name != subject.name for c in compare(e, subject, settings)]
-    quality = equal_quality(entries, settings)
+    comparisons = [c for e in entries if e.name != subject.name for c in compare(e, subject, settings, priced)]
+    quality = equal_quality(entries, settings, priced)
     limits = model_limits(subject, twin, settings)
     chips = max((f["chips"] or 1 for f in settings.footprints if f["chip"] == "Loihi 1"), default=1)
     return Report(
@@ -49,8 +51,8 @@ def build(
         comparisons=tuple(comparisons),
         ratios=in_short(comparisons),
         equal_quality=quality,
-        findings=tuple(findings(subject, settings, comparisons, quality)),
-        verdicts=verdicts(subject, settings, comparisons, quality, limits, own.energy_j, own.unpriced),
+        findings=tuple(findings(entries, settings, comparisons, quality)),
+        verdicts=verdicts(entries, settings, comparisons, quality, limits, own),
         profiles={name: msgspec.to_builtins(p) for name, p in settings.priced.items()},
         break_even=limits,
         matrices=tuple(matrices(subject, settings)),
