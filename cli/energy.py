@@ -46,10 +46,11 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--max-increase", default="5%", show_default=True, help="Of SynOps or energy over --baseline.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
-def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
-                  tokenizer: str | None, split: str | None, tokens: int, context: int | None, mode: str, batch: int,
-                  names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, baselines: str,
-                  baseline: Path | None, max_increase: str, out: Path | None, as_json: bool) -> None:  # fmt: skip
+def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
+                  rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
+                  context: int | None, mode: str, batch: int, names: tuple[str, ...],
+                  precisions: tuple[str, ...], placement: Path | None, baselines: str, baseline: Path | None,
+                  max_increase: str, out: Path | None, as_json: bool) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or

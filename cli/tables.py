@@ -12,12 +12,11 @@ def print_report(report: Report) -> None:
     console = Console()
     console.print(headline(report), markup=False)
     rows = [row for row in report.rows if row.role != "analytic"]
-    counts = _table(
-        "Per token", "bits per byte, measured", "matrix operations", "of them binary", "element-wise", "counts are"
-    )
+    counts = _table("Per token; bits per byte are measured", "bits/byte", "matrices", "binary", "elementwise", "grade")
     for r in rows:
-        elementwise = f"{sum(r.elementwise.values()):,.0f}"
-        counts.add_row(r.name, quality(r), number(r.synops), number(r.effective_acs), elementwise, r.counts)
+        elementwise = sum(r.elementwise.values())
+        figures = map(number, (r.synops, r.effective_acs, elementwise))
+        counts.add_row(r.name, number(r.bits_per_byte, ".3f"), *figures, r.grades["synops"])
     console.print(counts)
     for profile in dict.fromkeys(column.profile for column in report.columns):
         _print_energies(console, report, profile, rows)

@@ -102,8 +102,8 @@ def report_of(
 ) -> Report:
     """Run SpikeGPTs, and Transformers for their quality, on the same text and compare the first with all others.
 
-    `names` are those of the rows, in the order of `paths`; by default a row is named after its variant, and after its run
-    where there are several. `settings` that name no context take the one the first model was trained on.
+    `names` are those of the rows, in the order of `paths`; by default a row is named after its variant, and after its
+    run where there are several. `settings` that name no context take the one the first model was trained on.
     Raises UserError for a file that is no model, for two rows of one name, and without a SpikeGPT.
     """
     models = [opened(path, tokenizer) for path in paths]

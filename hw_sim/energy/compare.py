@@ -12,8 +12,8 @@ from hw_sim.energy.work import Work
 def comparable(a: Entry, b: Entry) -> bool:
     """Whether a ratio of two rows means something.
 
-    Two counted rows must be of the same text, cut into as many tokens; a row from shapes fits any, as its counts hold on
-    every text or rest on assumptions that it names.
+    Two counted rows must be of the same text, cut into as many tokens; a row from shapes fits any, as its counts hold
+    on every text or rest on assumptions that it names.
     """
     if a.measurement and b.measurement:
         same = a.measurement.text_sha256 == b.measurement.text_sha256

@@ -59,7 +59,7 @@ class Entry:
 def transformers(shape: Shape, settings: Settings) -> list[Entry]:
     """Transformers of the subject's shape: in three precisions, and the strongest that is known."""
     window, mode = settings.window, settings.mode
-    notes = ()
+    notes: tuple[str, ...] = ()
     if window > settings.trained_context:
         notes = (f"at {window:,} tokens: beyond the {settings.trained_context:,} that it was trained on, as learned "
                  "positions do not allow",)  # fmt: skip
@@ -82,7 +82,7 @@ def transformers(shape: Shape, settings: Settings) -> list[Entry]:
 
 
 def derived(shape: Shape, settings: Settings, have: set[tuple[str, Shape]]) -> list[Entry]:
-    """Non-spiking and canonical SpikeGPTs of the subject's shape that nobody measured, with the zeros of relu^2 assumed."""
+    """Non-spiking and canonical SpikeGPTs of the subject's shape that nobody ran; the zeros of relu^2 are assumed."""
     found = []
     for variant in (CONTINUOUS, CANONICAL):
         assumed = zeros_behind_relu2(variant)
@@ -142,9 +142,12 @@ def row(entry: Entry, settings: Settings, costs: Costs) -> Row:
          "neurons_active", "spikes", "bytes"), grade
     )  # fmt: skip
     grades |= {"energy_j": "modelled", "range_j": "modelled", "energy_terms_j": "modelled"}
-    grades |= {"bits_per_byte": "measured"} if entry.bits_per_byte is not None else {}
-    grades |= {"messages": "modelled", "hops": "modelled"} if place else {}
-    grades |= {"published_bits_per_character": "published"} if entry.published_bits_per_character else {}
+    if entry.bits_per_byte is not None:
+        grades["bits_per_byte"] = "measured"
+    if place:
+        grades |= {"messages": "modelled", "hops": "modelled"}
+    if entry.published_bits_per_character is not None:
+        grades["published_bits_per_character"] = "published"
     per_token = 1 / w.tokens
     return Row(
         name=entry.name,

@@ -1,4 +1,4 @@
-"""Equal quality: models in the plane of bits per byte and cost, the fronts, and what dense models cost at our quality."""
+"""Equal quality: models in the plane of bits per byte and cost, and what dense models cost at our quality."""
 
 import hashlib
 import math
@@ -105,38 +105,44 @@ def verdict(ours: DensePoint, dense: Sequence[DensePoint], column: str, costs: d
     """What the cheapest dense model of our quality costs, over ours: along the front, log cost linear in bits per byte.
 
     A front that ends at a worse quality than ours has no such model; where even its cheapest model is better than ours,
-    that one's cost bounds it from above.
+    that one's cost bounds it from above. `dense` is a front, `costs` are by name of a point.
     """
-    own = costs[ours.name][column]
-
-    def ratio(cost: dict[str, float]) -> tuple[float, float, float]:
-        over = {name: cost[name] / own[name] for name in own if name in cost}
-        return over[""], min(over.values()), max(over.values())
-
-    def said(between: tuple[str, ...], found: tuple[float, float, float] | None, bound: bool, text: str) -> EqualCost:
-        r, low, high = found or (None, None, None)
-        return EqualCost(
-            row=ours.name, column=column, ratio=r, low=low, high=high, bound=bound, between=between, text=text
-        )
-
     where = f"at the quality of {ours.name} ({ours.bits_per_byte:.3f} bits per byte)"
     cheapest, best = dense[0], dense[-1]
     if best.bits_per_byte > ours.bits_per_byte:
-        return said((best.name,), None, False,
-                    f"{where} no dense model was measured: the best, {best.name}, has {best.bits_per_byte:.3f}")  # fmt: skip
-    if cheapest.bits_per_byte <= ours.bits_per_byte:
-        found = ratio(costs[cheapest.name][column])
-        return said((cheapest.name,), found, True,
-                    f"{where} or better the cheapest non-spiking model, {cheapest.name} "
-                    f"({cheapest.bits_per_byte:.3f}), costs {times(*found)} ours")  # fmt: skip
-    worse, better = next((a, b) for a, b in pairwise(dense) if b.bits_per_byte <= ours.bits_per_byte)
-    along = (worse.bits_per_byte - ours.bits_per_byte) / (worse.bits_per_byte - better.bits_per_byte)
-    a, b = costs[worse.name][column], costs[better.name][column]
-    between = {name: math.exp((1 - along) * math.log(a[name]) + along * math.log(b[name])) for name in a if name in b}
-    found = ratio(between)
-    return said((worse.name, better.name), found, False,
-                f"{where} the cheapest non-spiking model costs {times(*found)} ours (between {worse.name} at "
-                f"{worse.bits_per_byte:.3f} and {better.name} at {better.bits_per_byte:.3f})")  # fmt: skip
+        text = f"{where} no dense model was measured: the best, {best.name}, has {best.bits_per_byte:.3f}"
+        return EqualCost(row=ours.name, column=column, between=(best.name,), text=text)
+    if bound := cheapest.bits_per_byte <= ours.bits_per_byte:
+        between, cost = (cheapest,), costs[cheapest.name][column]
+        who = f"or better the cheapest non-spiking model, {cheapest.name} ({cheapest.bits_per_byte:.3f}), costs"
+    else:
+        worse, better = between = next((a, b) for a, b in pairwise(dense) if b.bits_per_byte <= ours.bits_per_byte)
+        along = (worse.bits_per_byte - ours.bits_per_byte) / (worse.bits_per_byte - better.bits_per_byte)
+        cost = interpolated(costs[worse.name][column], costs[better.name][column], along)
+        who = "the cheapest non-spiking model costs"
+    own = costs[ours.name][column]
+    ratios = {name: cost[name] / own[name] for name in own if name in cost}
+    found = ratios[""], min(ratios.values()), max(ratios.values())
+    ends = "" if bound else f" (between {_named(between[0])} and {_named(between[-1])})"
+    return EqualCost(
+        row=ours.name,
+        column=column,
+        ratio=found[0],
+        low=found[1],
+        high=found[2],
+        bound=bound,
+        between=tuple(p.name for p in between),
+        text=f"{where} {who} {times(*found)} ours{ends}",
+    )
+
+
+def interpolated(a: dict[str, float], b: dict[str, float], along: float) -> dict[str, float]:
+    """Costs a share of the way from a to b, in logarithms."""
+    return {name: math.exp((1 - along) * math.log(a[name]) + along * math.log(b[name])) for name in a if name in b}
+
+
+def _named(point: DensePoint) -> str:
+    return f"{point.name} at {point.bits_per_byte:.3f}"
 
 
 def times(ratio: float, low: float, high: float) -> str:

@@ -12,8 +12,8 @@ from hw_sim.energy.work import AC, GRADED, MAC, TERNARY, Work
 
 TERMS = {AC: "accumulates", MAC: "multiply-accumulates", GRADED: "multiply-accumulates", TERNARY: "ternary additions"}
 ROLES = {  # role of a tensor -> term
-    "weights": "weight reads", "accumulators": "accumulator traffic", "embedding": "embedding", "parameters": "constants",
-    "state": "state", "activations": "activations", "kv": "KV cache",
+    "weights": "weight reads", "accumulators": "accumulator traffic", "embedding": "embedding",
+    "parameters": "constants", "state": "state", "activations": "activations", "kv": "KV cache",
 }  # fmt: skip
 
 
@@ -168,8 +168,9 @@ def _moves(bill: _Bill, work: Work, profile: Profile, prices: Prices, streams: i
             continue
         if profile.memory:
             pinned = profile.memory.accumulator_level if access.role == "accumulators" else None
-            bit = profile.memory.level(pinned).access_j_per_bit if pinned else None
-            unit = (profile.memory.access_j_per_bit(access.size) if bit is None else bit) * access.bits
+            level = profile.memory.level(pinned) if pinned else None
+            bit = level.access_j_per_bit if level else profile.memory.access_j_per_bit(access.size)
+            unit: float | None = bit * access.bits
         else:
             word = {"embedding": prices.embedding_j, "state": prices.state_j, "activations": prices.activation_j}
             unit = word.get(access.role)

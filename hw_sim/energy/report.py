@@ -10,7 +10,7 @@ from hw_sim.energy.compare import compare, in_short
 from hw_sim.energy.entries import Entry, analytic, derived, measured, placed, prompt_of, row, transformers
 from hw_sim.energy.front import equal_quality
 from hw_sim.energy.price import costs
-from hw_sim.energy.schema import Report, Shape
+from hw_sim.energy.schema import Assumption, Report, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
 from hw_sim.energy.sweeps import sweeps
@@ -70,10 +70,11 @@ def lineup(
     int8: "Measurement | None",
     what_if: tuple[Shape, float | Mapping[str, float]] | None,
 ) -> list[Entry]:
-    """All rows in their order: Transformers, what was not measured, the models, the first one in int8, other systems."""
+    """All rows in order: Transformers, what was not run, the models, the first one in int8, other systems."""
     if what_if:
         shape, density = what_if
-        work = spikegpt(SPIKE_DRIVEN, SPIKE_DRIVEN, shape, density, prompt=prompt_of(settings))
+        given = Assumption(name="density of matrix inputs", value=written(density), source="given by the user")
+        work = spikegpt(SPIKE_DRIVEN, SPIKE_DRIVEN, shape, density, prompt=prompt_of(settings), assumptions=(given,))
         own = [Entry(work, SPIKE_DRIVEN, "subject", shape)]
     else:
         shape = models[0].shape
@@ -82,6 +83,13 @@ def lineup(
     have = {(e.variant, e.shape) for e in own if e.precision is None}
     others = analytic(shape, settings) if settings.baselines else []
     return [*transformers(shape, settings), *derived(shape, settings, have), *own, *others]
+
+
+def written(density: float | Mapping[str, float]) -> str:
+    """Assumed densities in words: one number where all parts have it."""
+    by_part = density if isinstance(density, Mapping) else {"": density}
+    values = {f"{value:g}" for value in by_part.values()}
+    return values.pop() if len(values) == 1 else ", ".join(f"{part} {value:g}" for part, value in by_part.items())
 
 
 def model_facts(subject: Entry) -> dict[str, Any]:

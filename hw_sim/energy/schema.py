@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-SCHEMA = "spikegpt-energy-report-2"
 CHIP = "chip"  # the precision of a chip's price list: it has but one
 OPERATIONS, ALL_OPERATIONS = "operations", "all_operations"  # for a column's name where no energy is compared: of the
 # matrices alone, and with element-wise ones
@@ -141,10 +140,10 @@ class EqualCost(Struct, frozen=True, kw_only=True):
 
     row: str
     column: str
-    ratio: float | None
-    low: float | None
-    high: float | None
-    bound: bool
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bound: bool = False
     between: tuple[str, ...]
     text: str
 
@@ -163,7 +162,7 @@ class EqualQuality(Struct, frozen=True, kw_only=True):
 class Report(Struct, frozen=True, kw_only=True):
     """All of it. Free-form parts (dict[str, Any]) are described in docs/report.md."""
 
-    schema: Literal["spikegpt-energy-report-2"] = SCHEMA
+    schema: Literal["spikegpt-energy-report-2"] = "spikegpt-energy-report-2"
     model: dict[str, Any]
     measurement: dict[str, Any]
     columns: tuple[Column, ...]
