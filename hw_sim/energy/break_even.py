@@ -50,7 +50,7 @@ def of_model(
 
 
 def crossing(cost: Callable[[float], float], target: float) -> float:
-    """Where a rising cost of densities from 0 to 1 meets `target`; on along its chord beyond 1; 0 if it starts there."""
+    """Where a rising cost of densities from 0 to 1 meets `target`; on along its chord beyond 1; 0 if none."""
     least, most = cost(0.0), cost(1.0)
     if most <= target:
         return (target - least) / (most - least) if most > least else float("inf")

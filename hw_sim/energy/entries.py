@@ -127,34 +127,14 @@ def row(entry: Entry, settings: Settings, costs: Costs) -> Row:
     """The figures of one model in every column that prices it."""
     w, place = entry.work, placed(entry, settings)
     m = entry.measurement
-    grade: Grade = "assumed" if w.assumptions else "counted"
-    counts = (
-        "counted on the text"
-        if w.counted
-        else "from shapes and assumptions"
-        if w.assumptions
-        else "counted from shapes"
-    )
-    grades: dict[str, Grade] = dict.fromkeys(
-        ("dense", "state_words", "kv_words", "weight_words"), "counted"
-    ) | dict.fromkeys(
-        ("effective_macs", "effective_acs", "graded", "synops", "all_operations", "elementwise", "neuron_updates",
-         "neurons_active", "spikes", "bytes"), grade
-    )  # fmt: skip
-    grades |= {"energy_j": "modelled", "range_j": "modelled", "energy_terms_j": "modelled"}
-    if entry.bits_per_byte is not None:
-        grades["bits_per_byte"] = "measured"
-    if place:
-        grades |= {"messages": "modelled", "hops": "modelled"}
-    if entry.published_bits_per_character is not None:
-        grades["published_bits_per_character"] = "published"
+    given = "from shapes and assumptions" if w.assumptions else "counted from shapes"
     per_token = 1 / w.tokens
     return Row(
         name=entry.name,
         variant=entry.variant,
         role=entry.role,
         shape=entry.shape,
-        counts=counts,
+        counts="counted on the text" if w.counted else given,
         precision=entry.precision,
         assumptions=w.assumptions,
         notes=entry.notes,
@@ -183,11 +163,29 @@ def row(entry: Entry, settings: Settings, costs: Costs) -> Row:
         energy_terms_j={name: found[""].terms for name, found in costs.items()},
         unpriced={name: found[""].unpriced for name, found in costs.items()},
         totals={"tokens": w.tokens, "dense": w.dense, "effective_macs": w.macs, "effective_acs": w.acs},
-        grades=grades,
+        grades=grades(entry, place),
         formula=entry.formula,
         reference=entry.reference,
         published_bits_per_character=entry.published_bits_per_character,
     )
+
+
+def grades(entry: Entry, place: Placement | None) -> dict[str, Grade]:
+    """How each figure of a row was got."""
+    activity: Grade = "assumed" if entry.work.assumptions else "counted"
+    found: dict[str, Grade] = {}
+    for key in ("dense", "state_words", "kv_words", "weight_words"):
+        found[key] = "counted"
+    for key in ("effective_macs", "effective_acs", "graded", "synops", "all_operations", "elementwise", "components",
+                "neuron_updates", "neurons_active", "spikes", "totals"):  # fmt: skip
+        found[key] = activity
+    for key in ("bytes", "energy_j", "range_j", "energy_terms_j", *(("messages", "hops") if place else ())):
+        found[key] = "modelled"
+    if entry.bits_per_byte is not None:
+        found["bits_per_byte"] = "measured"
+    if entry.published_bits_per_character is not None:
+        found["published_bits_per_character"] = "published"
+    return found
 
 
 def span(values: Iterable[float]) -> tuple[float, float]:

@@ -112,11 +112,13 @@ def verdict(ours: DensePoint, dense: Sequence[DensePoint], column: str, costs: d
     if best.bits_per_byte > ours.bits_per_byte:
         text = f"{where} no dense model was measured: the best, {best.name}, has {best.bits_per_byte:.3f}"
         return EqualCost(row=ours.name, column=column, between=(best.name,), text=text)
+    between: tuple[DensePoint, ...]
     if bound := cheapest.bits_per_byte <= ours.bits_per_byte:
         between, cost = (cheapest,), costs[cheapest.name][column]
         who = f"or better the cheapest non-spiking model, {cheapest.name} ({cheapest.bits_per_byte:.3f}), costs"
     else:
-        worse, better = between = next((a, b) for a, b in pairwise(dense) if b.bits_per_byte <= ours.bits_per_byte)
+        between = next((a, b) for a, b in pairwise(dense) if b.bits_per_byte <= ours.bits_per_byte)
+        worse, better = between
         along = (worse.bits_per_byte - ours.bits_per_byte) / (worse.bits_per_byte - better.bits_per_byte)
         cost = interpolated(costs[worse.name][column], costs[better.name][column], along)
         who = "the cheapest non-spiking model costs"
