@@ -2,8 +2,9 @@
 
     python bench/dense_sweep.py CKPT.. --data enwik8-4MB.txt --out hw_sim/energy/data/dense-enwik.json [--tokens 65536]
 
-Bits per byte (one stream from an empty state, on the first 1,024, 2,048, .. tokens of the validation part) and the share
-of inputs that the simulator did not skip. A model of the same name is replaced; models of another text are refused.
+Bits per byte (one stream from an empty state, on the first 1,024, 2,048, .. tokens of the validation part) and the
+share of inputs behind relu^2 that the simulator did not skip. A model of the same name is replaced; models of another
+text are refused.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The energy report on a terminal: models as columns, so that it fits 80 characters."""
+"""The energy report on a terminal, 80 characters wide: models down, one table a profile."""
 
 from rich.console import Console
 from rich.table import Table
@@ -8,51 +8,34 @@ from hw_sim.energy.gate_forms import HEAD, cells, sentence
 from hw_sim.energy.schema import Report, Row
 from hw_sim.energy.tables import compressor_table, headline, host_table, microjoules, number, quality
 
-COUNTS = {
-    "dense": "dense operations",
-    "effective_macs": "MACs done",
-    "effective_acs": "binary ACs done",
-    "neuron_updates": "neuron updates",
-    "spikes": "spikes",
-}
-ANOTHERS = ("gpt-fp16", "gpt-int8")  # rows shown in the column of gpt-fp32, at their own precision
-
 
 def print_report(report: Report) -> None:
-    """Counts and energies by model, then a verdict for every profile."""
+    """The verdict, counts by model, energies by profile, then a paragraph for every price column."""
     console = Console()
     console.print(headline(report), markup=False)
-    rows = [r for r in report.rows if r.role not in ("int8", "analytic") and r.name not in ANOTHERS]
-    counts = _table("Per token", rows)
-    counts.add_row("bits per byte, measured", *map(quality, rows))
-    for key, label in COUNTS.items():
-        counts.add_row(label, *(number(getattr(r, key)) for r in rows))
-    counts.add_row("element-wise", *(f"{sum(r.elementwise.values()):,.0f}" for r in rows))
-    counts.add_row("counts are", *(r.counts for r in rows))
+    rows = [row for row in report.rows if row.role != "analytic"]
+    counts = _table("Per token; bits per byte are measured", "bits/byte", "matrices", "binary", "elementwise", "grade")
+    for r in rows:
+        elementwise = sum(r.elementwise.values())
+        figures = map(number, (r.synops, r.effective_acs, elementwise))
+        counts.add_row(r.name, number(r.bits_per_byte, ".3f"), *figures, r.grades["synops"])
     console.print(counts)
-    energy = _table("Microjoules per token, modelled: counts times the prices of a profile", rows)
-    for column in report.columns:
-        gpt = f"gpt-{column.precision}"
-        priced = [report.row(gpt) if r.name == "gpt-fp32" and gpt in ANOTHERS else r for r in rows]
-        placed = {c.column: c for c in report.chips}.get(column.name)
-        if placed:  # a chip holds the int8 form of the subject
-            priced = [report.row(placed.row) if r.role == "subject" else r for r in priced]
-        energy.add_row(column.name, *(microjoules(r.energy_j[column.name]) for r in priced))
-    console.print(energy)
+    for profile in dict.fromkeys(column.profile for column in report.columns):
+        _print_energies(console, report, profile, rows)
     analytic = [r for r in report.rows if r.role == "analytic"]
     if analytic:
-        others = Table("system", "operations", "quality", title="Analytic rows", title_justify="left")
+        others = _table("Analytic rows", "matrix operations", "quality")
         for row in analytic:
             others.add_row(row.name, number(row.synops), quality(row))
         console.print(others)
-    for title, content in (
+    for title, (head, lines) in (
         ("Compressors on the same text, for scale", compressor_table(report)),
         ("This machine, measured", host_table(report)),
     ):
-        if content[1]:
-            shown = Table(*content[0], title=title, title_justify="left")
-            for cells_ in content[1]:
-                shown.add_row(*cells_)
+        if lines:
+            shown = Table(*head, title=title, title_justify="left")
+            for line in lines:
+                shown.add_row(*line)
             console.print(shown)
     if report.host:
         console.print(report.host.what, markup=False, soft_wrap=True)
@@ -75,10 +58,20 @@ def print_gate(verdict: Verdict) -> None:
     console.print(sentence(verdict), soft_wrap=True, markup=False)
 
 
-def _table(title: str, rows: list[Row]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+def _print_energies(console: Console, report: Report, profile: str, rows: list[Row]) -> None:
+    """One profile: models down, precisions across."""
+    columns = [column for column in report.columns if column.profile == profile]
+    title = f"{profile} ({report.profiles[profile]['grade']}): microjoules a token, modelled"
+    table = _table(title, *(column.precision for column in columns))
     for row in rows:
-        name = "gpt" if row.name == "gpt-fp32" else row.name
-        table.add_column(name, justify="right", overflow="fold")
+        energies = [row.energy_j[column.name] for column in columns]
+        if any(energy is not None for energy in energies):
+            table.add_row(row.name, *map(microjoules, energies))
+    console.print(table)
+
+
+def _table(title: str, *heads: str) -> Table:
+    table = Table("", title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, justify="right")
     return table

@@ -1,7 +1,8 @@
 """The other systems of the paper's table as analytic rows: the operations and tensors of one token, from shapes.
 
-All have the layers, width and vocabulary of the subject. Published bits per character are those of the paper, for its own
-shapes (arXiv 2302.13939, tables 1 and 2: enwik8, test, L = 12, d = 512, T = 1024, Unicode characters; read second hand).
+All have the layers, width and vocabulary of the subject. Published bits per character are those of the paper, for its
+own shapes (arXiv 2302.13939, tables 1 and 2: enwik8, test, L = 12, d = 512, T = 1024, Unicode characters; read second
+hand).
 """
 
 from collections.abc import Callable
@@ -175,7 +176,7 @@ BASELINES = (
     Baseline(
         "sha-lstm", _sha_lstm,
         "16 L d^2 + d V",
-        "Merity 2019, arXiv 1911.11423, without attention: LSTM and the Boom layer; the paper has 4 layers of width 1024",
+        "Merity 2019, arXiv 1911.11423, without attention: LSTM and Boom layer; the paper has 4 layers of width 1024",
         1.330,
     ),
 )  # fmt: skip

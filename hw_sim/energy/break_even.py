@@ -6,7 +6,7 @@ from hw_sim.energy.price import price, share_read
 from hw_sim.energy.profiles import Profile
 from hw_sim.energy.work import Work
 
-STEPS = 40  # of bisection
+STEPS, EXACT = 40, 1e-6  # of the search, and the relative cost at which it ends
 
 
 def of_projection(profile: Profile, precision: str, fan_in: int, fan_out: int, sharing: int = 1) -> float | None:
@@ -23,7 +23,7 @@ def of_projection(profile: Profile, precision: str, fan_in: int, fan_out: int, s
         bits = prices.weight_bits or 0
         wide = prices.accumulator_bits or bits
         weight = profile.memory.access_j_per_bit(fan_in * fan_out * bits / 8) * bits
-        accumulator = 2 * wide * profile.memory.access_j_per_bit(fan_out * sharing * wide / 8)
+        accumulator = 2 * wide * profile.memory.access_j_per_bit(fan_out * wide / 8)
 
     def spikes(density: float) -> float:
         return density * (prices.ac_j + accumulator) + weight * share_read(density, sharing)
@@ -50,15 +50,23 @@ def of_model(
 
 
 def crossing(cost: Callable[[float], float], target: float) -> float:
-    """Where a rising cost of densities from 0 to 1 meets `target`; on along its chord beyond 1; 0 where it never does."""
+    """Where a rising cost of densities from 0 to 1 meets `target`; on along its chord beyond 1; 0 if none."""
     least, most = cost(0.0), cost(1.0)
     if most <= target:
         return (target - least) / (most - least) if most > least else float("inf")
-    low, high = 0.0, 1.0
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if cost(middle) < target else (low, middle)
-    return low
+    if least >= target:
+        return 0.0
+    low, high, below, above = 0.0, 1.0, least - target, most - target
+    for _ in range(STEPS):  # false position, halving the end that stays (Illinois)
+        middle = low - below * (high - low) / (above - below)
+        at = cost(middle) - target
+        if abs(at) <= EXACT * target:
+            return middle
+        if at < 0:
+            low, below, above = middle, at, above / 2
+        else:
+            high, above, below = middle, at, below / 2
+    return (low + high) / 2
 
 
 def sentence(limit: float, density: float) -> str:

@@ -1,10 +1,10 @@
 """Ratios between rows: like with like, at the same prices, with the range that the assumptions of the prices leave."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hw_sim.energy.entries import Entry
+from hw_sim.energy.entries import Costs, Entry
 from hw_sim.energy.price import price
-from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, Column, Comparison
+from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, Comparison
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.work import Work
 
@@ -12,8 +12,8 @@ from hw_sim.energy.work import Work
 def comparable(a: Entry, b: Entry) -> bool:
     """Whether a ratio of two rows means something.
 
-    Two counted rows must be of the same text, cut into as many tokens; a row from shapes fits any, as its counts hold on
-    every text or rest on assumptions that it names.
+    Two counted rows must be of the same text, cut into as many tokens; a row from shapes fits any, as its counts hold
+    on every text or rest on assumptions that it names.
     """
     if a.measurement and b.measurement:
         same = a.measurement.text_sha256 == b.measurement.text_sha256
@@ -21,35 +21,30 @@ def comparable(a: Entry, b: Entry) -> bool:
     return True
 
 
-def energies(work: Work, settings: Settings, column: Column) -> dict[str, float]:
-    """Joules per token under the column's prices ("") and under each of its alternatives, where it prices the work."""
-    profile = settings.profile(column)
-    turned = {"": profile} | {a.name: profile.under(a) for a in profile.alternatives_at(column.precision)}
-    found = {name: price(work, p, column.precision, streams=settings.batch) for name, p in turned.items()}
-    return {name: e.total_j for name, e in found.items() if e}
+def compare(reference: Entry, subject: Entry, settings: Settings, costs: Mapping[str, Costs]) -> list[Comparison]:
+    """Operations, and energy in every column that prices both; nothing where the two are not comparable.
 
-
-def compare(reference: Entry, subject: Entry, settings: Settings) -> list[Comparison]:
-    """Operations, and energy in every column that prices both; nothing where the two are not comparable."""
+    `costs` by the names of entries.
+    """
     if not comparable(reference, subject):
         return []
-    own, other = subject.work, reference.work
+    own, other, mean = subject.work, reference.work, reference.mean
     found = []
     for name, operations in ((OPERATIONS, _synops), (ALL_OPERATIONS, _all_operations)):
         if operations(own):
-            mean = operations(reference.mean) / operations(own) if reference.mean else None
-            found.append(_comparison(reference, subject, name, {"": operations(other) / operations(own)}, mean))
+            ratio = {"": operations(other) / operations(own)}
+            found.append(
+                _comparison(reference, subject, name, ratio, operations(mean) / operations(own) if mean else None)
+            )
     for column in settings.columns:
-        if not reference.fits(column, settings) or not subject.fits(column, settings):
+        ours, theirs = costs[subject.name].get(column.name), costs[reference.name].get(column.name)
+        if not ours or not theirs:
             continue
-        ours, theirs = energies(own, settings, column), energies(other, settings, column)
-        if not ours or not theirs or not all(ours.values()):
-            continue
-        ratios = {name: theirs[name] / ours[name] for name in ours}
-        mean = None
-        if reference.mean:
-            mean = energies(reference.mean, settings, column)[""] / ours[""]
-        found.append(_comparison(reference, subject, column.name, ratios, mean))
+        ratios = {name: theirs[name].total_j / ours[name].total_j for name in ours}
+        over = price(mean, settings.profile(column), column.precision, streams=settings.batch) if mean else None
+        found.append(
+            _comparison(reference, subject, column.name, ratios, over.total_j / ours[""].total_j if over else None)
+        )
     return found
 
 

@@ -1,21 +1,23 @@
 """The models that a report compares, as work with what is known of each; `row` turns one into figures."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hw_sim.energy.baselines import BASELINES
-from hw_sim.energy.chips import static_power
 from hw_sim.energy.dense_models import zeros_behind_relu2
-from hw_sim.energy.price import price, traffic
-from hw_sim.energy.schema import CHIP, Assumption, Column, Grade, Role, Row, Shape
+from hw_sim.energy.placement import Placement
+from hw_sim.energy.price import Energy, traffic
+from hw_sim.energy.schema import CHIP, Assumption, Grade, Role, Row, Shape
 from hw_sim.energy.settings import Quality, Settings
 from hw_sim.energy.shapes import CANONICAL, CONTINUOUS, gpt, spikegpt
-from hw_sim.energy.work import MEAN, PREFILL, Work
+from hw_sim.energy.work import DECODE, MEAN, PREFILL, Work
 
 if TYPE_CHECKING:
     from hw_sim.energy.measure import Measurement
 
 GPT = "gpt"
+Costs = dict[str, dict[str, Energy]]  # by column and alternative, as `price.costs` gives them
 STRONG = (
     Assumption(
         "int8 weights and KV cache", "8 bits", "no loss of quality assumed; Dettmers et al. 2022, arXiv 2208.07339"
@@ -53,30 +55,23 @@ class Entry:
     def name(self) -> str:
         return self.work.name
 
-    def fits(self, column: Column, settings: Settings) -> bool:
-        """Whether the row is of the column's precision. A chip for spikes prices the network that could be placed: the
-        one in int8, or a shape that stands for it."""
-        if settings.spiking_chip(column):
-            return self.placeable
-        return self.precision is None or column.precision == self.precision
-
     @property
     def placeable(self) -> bool:
-        """Whether it is the network that a chip would hold."""
+        """Whether it is the network that a chip for spikes would hold: in int8, or a shape that stands for it."""
         return self.role == "int8" or (self.role == "subject" and self.measurement is None)
 
 
 def transformers(shape: Shape, settings: Settings) -> list[Entry]:
     """Transformers of the subject's shape: in three precisions, and the strongest that is known."""
     window, mode = settings.window, settings.mode
-    notes = ()
+    notes: tuple[str, ...] = ()
     if window > settings.trained_context:
         notes = (f"at {window:,} tokens: beyond the {settings.trained_context:,} that it was trained on, as learned "
                  "positions do not allow",)  # fmt: skip
 
     def entry(name: str, precision: str, quality: Quality | None = None, at: Shape = shape, **options) -> Entry:
         work = gpt(name, at, window, mode, **options)
-        mean = gpt(name, at, window, MEAN, **options)
+        mean = gpt(name, at, window, MEAN, **options) if mode == DECODE else None
         role: Role = "transformer" if at == shape else "candidate"
         return Entry(work, GPT, role, at, precision, mean, notes, quality=quality,
                      bits_per_byte=quality.bits_per_byte if quality else None)  # fmt: skip
@@ -92,7 +87,7 @@ def transformers(shape: Shape, settings: Settings) -> list[Entry]:
 
 
 def derived(shape: Shape, settings: Settings, have: set[tuple[str, Shape]]) -> list[Entry]:
-    """Non-spiking and canonical SpikeGPTs of the subject's shape that nobody measured, with the zeros of relu^2 assumed."""
+    """Non-spiking and canonical SpikeGPTs of the subject's shape that nobody ran; the zeros of relu^2 are assumed."""
     found = []
     for variant in (CONTINUOUS, CANONICAL):
         assumed = zeros_behind_relu2(variant)
@@ -128,54 +123,25 @@ def prompt_of(settings: Settings) -> int:
     return settings.window if settings.mode == PREFILL else 1
 
 
-def row(entry: Entry, settings: Settings) -> Row:
+def placed(entry: Entry, settings: Settings) -> Placement | None:
+    """Where the row's spikes go, if it has any and lies on a chip."""
+    if not entry.work.spiking or not entry.placeable:
+        return None
+    return next((site.placement for site in settings.sites.values() if site.placement), None)
+
+
+def row(entry: Entry, settings: Settings, costs: Costs) -> Row:
     """The figures of one model in every column that prices it."""
-    w, energy, ranges, terms, unpriced = entry.work, {}, {}, {}, {}  # type: ignore[var-annotated]
-    sites = [site for site in settings.sites.values() if site.placement]
-    placed = sites[0].placement if sites and w.spiking and entry.placeable else None
-    for column in settings.columns:
-        profile = settings.profile(column)
-        energy[column.name] = None
-        if not entry.fits(column, settings):
-            continue
-        site = settings.site(column)
-        static = static_power(profile.static_w_per_chip, site, settings.tokens_per_s) if site else {}
-        priced = [
-            price(w, p, column.precision, streams=settings.batch, placement=site.placement if site else None)
-            for p in (profile, *map(profile.under, profile.alternatives_at(column.precision)))
-        ]
-        if (found := priced[0]) is None:
-            continue
-        energy[column.name] = found.total_j + sum(static.values())
-        terms[column.name], unpriced[column.name] = found.terms | static, found.unpriced
-        totals = [p.total_j + sum(static.values()) for p in priced if p]
-        ranges[column.name] = (min(totals), max(totals))
+    w, place = entry.work, placed(entry, settings)
     m = entry.measurement
-    grade: Grade = "assumed" if w.assumptions else "counted"
-    counts = (
-        "counted on the text"
-        if w.counted
-        else "from shapes and assumptions"
-        if w.assumptions
-        else "counted from shapes"
-    )
-    grades: dict[str, Grade] = dict.fromkeys(
-        ("dense", "state_words", "kv_words", "weight_words"), "counted"
-    ) | dict.fromkeys(
-        ("effective_macs", "effective_acs", "graded", "synops", "all_operations", "elementwise", "neuron_updates",
-         "neurons_active", "spikes", "bytes"), grade
-    )  # fmt: skip
-    grades |= {"energy_j": "modelled", "range_j": "modelled", "energy_terms_j": "modelled"}
-    grades |= {"bits_per_byte": "measured"} if entry.bits_per_byte is not None else {}
-    grades |= {"messages": "modelled", "hops": "modelled"} if placed else {}
-    grades |= {"published_bits_per_character": "published"} if entry.published_bits_per_character else {}
+    given = "from shapes and assumptions" if w.assumptions else "counted from shapes"
     per_token = 1 / w.tokens
     return Row(
         name=entry.name,
         variant=entry.variant,
         role=entry.role,
         shape=entry.shape,
-        counts=counts,
+        counts="counted on the text" if w.counted else given,
         precision=entry.precision,
         assumptions=w.assumptions,
         notes=entry.notes,
@@ -194,22 +160,46 @@ def row(entry: Entry, settings: Settings) -> Row:
         neuron_updates=w.neurons * per_token,
         neurons_active=w.active * per_token,
         spikes=w.spikes * per_token if w.counted or w.spiking or not w.neurons else None,
-        messages=placed.messages_per_token if placed else None,
-        hops=placed.hops_ew_per_token + placed.hops_ns_per_token if placed else None,
+        messages=place.messages_per_token if place else None,
+        hops=place.hops_ew_per_token + place.hops_ns_per_token if place else None,
         bytes=moved(entry, settings),
         weight_words=sum(m.weights for m in w.matrices),
         state_words=w.state_words,
         kv_words=w.kv_words,
-        energy_j=energy,
-        range_j=ranges,
-        energy_terms_j=terms,
-        unpriced=unpriced,
+        energy_j={c.name: costs[c.name][""].total_j if c.name in costs else None for c in settings.columns},
+        range_j={name: span(e.total_j for e in found.values()) for name, found in costs.items()},
+        energy_terms_j={name: found[""].terms for name, found in costs.items()},
+        unpriced={name: found[""].unpriced for name, found in costs.items()},
         totals={"tokens": w.tokens, "dense": w.dense, "effective_macs": w.macs, "effective_acs": w.acs},
-        grades=grades,
+        grades=grades(entry, place),
         formula=entry.formula,
         reference=entry.reference,
         published_bits_per_character=entry.published_bits_per_character,
     )
+
+
+def grades(entry: Entry, place: Placement | None) -> dict[str, Grade]:
+    """How each figure of a row was got."""
+    activity: Grade = "assumed" if entry.work.assumptions else "counted"
+    found: dict[str, Grade] = {}
+    for key in ("dense", "state_words", "kv_words", "weight_words"):
+        found[key] = "counted"
+    for key in ("effective_macs", "effective_acs", "graded", "synops", "all_operations", "elementwise", "components",
+                "neuron_updates", "neurons_active", "spikes", "totals"):  # fmt: skip
+        found[key] = activity
+    for key in ("bytes", "energy_j", "range_j", "energy_terms_j", *(("messages", "hops") if place else ())):
+        found[key] = "modelled"
+    if entry.bits_per_byte is not None:
+        found["bits_per_byte"] = "measured"
+    if entry.published_bits_per_character is not None:
+        found["published_bits_per_character"] = "published"
+    return found
+
+
+def span(values: Iterable[float]) -> tuple[float, float]:
+    """The lowest and the highest."""
+    found = list(values)
+    return min(found), max(found)
 
 
 def moved(entry: Entry, settings: Settings) -> dict[str, dict[str, float]]:

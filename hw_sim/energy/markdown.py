@@ -41,8 +41,8 @@ def document(report: Report) -> str:
         "## Published figures of other systems (context, not to be divided by)\n\n"
         + table(tables.system_table(report)),
         "## Prices\n\n" + table(tables.profile_table(report)),
-        f"## The paper's own accounting (assumed)\n\nAt T = {paper['context']}, d = {paper['d']}, rate {paper['rate']}: "
-        f"{paper['ratio']:.2f}x (grade: {paper['grade']}). Why it differs: {paper['why_it_differs']}",
+        f"## The paper's own accounting (assumed)\n\nAt T = {paper['context']}, d = {paper['d']}, rate {paper['rate']}"
+        f": {paper['ratio']:.2f}x (grade: {paper['grade']}). Why it differs: {paper['why_it_differs']}",
         "## Method\n\n" + "\n".join(f"- **{name}.** {text}" for name, text in METHOD),
         "## Provenance\n\n" + "\n".join(f"- {escaped(k)}: {escaped(str(v))}" for k, v in report.provenance.items()),
     ]

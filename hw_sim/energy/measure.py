@@ -29,8 +29,8 @@ OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that 
 class Measurement:
     """A model run on a text: what it did, and how well it predicted.
 
-    `nats` (T - 1,) is -ln p of every one of `tokens` (T,) after the first; `observed` the share of zeros, zeros or ones,
-    and whole numbers at matrix inputs.
+    `nats` (T - 1,) is -ln p of every one of `tokens` (T,) after the first; `observed` the share of zeros, zeros or
+    ones, and whole numbers at matrix inputs.
     """
 
     variant: str

@@ -5,9 +5,9 @@ from typing import Any
 from hw_sim.energy.profiles import PAPER
 
 WHY_IT_DIFFERS = (
-    "the paper multiplies matrix operations by the firing rate of the LIF outputs; in the published block those matrices "
-    "read real numbers (LayerNorm, r * wkv, relu^2), so none of them is an accumulate. It counts one layer, no head, and "
-    "attention as 5 T^2."
+    "the paper multiplies matrix operations by the firing rate of the LIF outputs; in the published block those "
+    "matrices read real numbers (LayerNorm, r * wkv, relu^2), so none of them is an accumulate. It counts one layer, "
+    "no head, and attention as 5 T^2."
 )
 
 

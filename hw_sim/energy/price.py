@@ -1,18 +1,20 @@
 """Counts times prices: joules per token of a Work in a price column, term by term, and what meets no price."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from hw_sim.energy import lemaire
+from hw_sim.energy.chips import static_power
 from hw_sim.energy.placement import Placement
 from hw_sim.energy.profiles import LEMAIRE, Prices, Profile
+from hw_sim.energy.settings import Settings
 from hw_sim.energy.work import AC, GRADED, MAC, TERNARY, Work
 
 TERMS = {AC: "accumulates", MAC: "multiply-accumulates", GRADED: "multiply-accumulates", TERNARY: "ternary additions"}
 ROLES = {  # role of a tensor -> term
-    "weights": "weight reads", "accumulators": "accumulator traffic", "embedding": "embedding", "parameters": "constants",
-    "state": "state", "activations": "activations", "kv": "KV cache",
+    "weights": "weight reads", "accumulators": "accumulator traffic", "embedding": "embedding",
+    "parameters": "constants", "state": "state", "activations": "activations", "kv": "KV cache",
 }  # fmt: skip
 
 
@@ -49,8 +51,9 @@ def share_read(density: float, n: int) -> float:
 def accesses(work: Work, prices: Prices, streams: int = 1) -> Iterator[Access]:
     """Every tensor that a token touches, with the bits and the size that a column gives it.
 
-    `streams` share the reads of weights and constants, each keeps states, activations, accumulators and cache of its
-    own: what all of them keep must fit. The tokens of a prompt share reads too, and its accumulators lie side by side.
+    `streams` share the reads of weights and constants, and so do the tokens of a prompt. Each stream keeps a state and
+    a cache of its own, each of these tokens its activations: what all of them keep must fit. Accumulators take the
+    outputs of one token: outputs are worked through in blocks, as a dense product keeps its sums in registers.
     """
     weight = prices.weight_bits or 0
     wide = prices.accumulator_bits or weight
@@ -69,10 +72,10 @@ def accesses(work: Work, prices: Prices, streams: int = 1) -> Iterator[Access]:
         read = share_read(m.effective / m.dense, sharing) * m.dense * copies / work.tokens
         yield Access("weights", read, own, m.weights * own / 8)
         if m.kind == AC:
-            yield Access("accumulators", 2 * m.effective * copies / work.tokens, wide, m.fan_out * sharing * wide / 8)
+            yield Access("accumulators", 2 * m.effective * copies / work.tokens, wide, m.fan_out * wide / 8)
     for t in work.tensors:
         moved = t.moved * t.copies / work.tokens / (sharing if t.shared else 1)
-        held = 1 if t.shared or t.role == "embedding" else streams
+        held = 1 if t.shared or t.role == "embedding" else sharing if t.role == "activations" else streams
         yield Access(t.role, moved, bits[t.role], t.words * held * bits[t.role] / 8)
 
 
@@ -94,6 +97,30 @@ def price(
     _chip(found, work, prices, placement)
     _moves(found, work, profile, prices, streams)
     return Energy(found.terms, found.unpriced)
+
+
+def costs(
+    work: Work, settings: Settings, precision: str | None = None, *, placeable: bool = False
+) -> dict[str, dict[str, Energy]]:
+    """Energy per token by column, under its prices ("") and under each of its alternatives, where they price the work.
+
+    `precision` is the only one that the work is of; None: any. A chip for spikes prices what is `placeable` alone, with
+    the traffic of its site, and the static power of all its chips.
+    """
+    found = {}
+    for column in settings.columns:
+        if not (placeable if settings.spiking_chip(column) else precision in (None, column.precision)):
+            continue
+        site = settings.site(column)
+        priced = {
+            name: price(work, p, column.precision, streams=settings.batch, placement=site.placement if site else None)
+            for name, p in settings.turned[column.name].items()
+        }
+        watts = settings.profile(column).static_w_per_chip
+        static = static_power(watts, site, settings.tokens_per_s) if site else {}
+        if energies := {name: replace(e, terms=e.terms | static) for name, e in priced.items() if e}:
+            found[column.name] = energies
+    return found
 
 
 class _Bill:
@@ -147,8 +174,9 @@ def _moves(bill: _Bill, work: Work, profile: Profile, prices: Prices, streams: i
             continue
         if profile.memory:
             pinned = profile.memory.accumulator_level if access.role == "accumulators" else None
-            bit = profile.memory.level(pinned).access_j_per_bit if pinned else None
-            unit = (profile.memory.access_j_per_bit(access.size) if bit is None else bit) * access.bits
+            level = profile.memory.level(pinned) if pinned else None
+            bit = level.access_j_per_bit if level else profile.memory.access_j_per_bit(access.size)
+            unit: float | None = bit * access.bits
         else:
             word = {"embedding": prices.embedding_j, "state": prices.state_j, "activations": prices.activation_j}
             unit = word.get(access.role)

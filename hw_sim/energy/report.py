@@ -12,8 +12,9 @@ from hw_sim.energy.compressors import Compressed
 from hw_sim.energy.entries import Entry, analytic, derived, measured, prompt_of, row, transformers
 from hw_sim.energy.front import equal_quality
 from hw_sim.energy.host import Host
+from hw_sim.energy.price import costs
 from hw_sim.energy.quality import BLOCK, DRAWS, LEVEL, SEED, TextRead
-from hw_sim.energy.schema import Report, Row, Shape
+from hw_sim.energy.schema import Assumption, Report, Row, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
 from hw_sim.energy.sweeps import sweeps
@@ -43,10 +44,11 @@ def build(
     entries = lineup(models, settings, int8, what_if)
     subject = next(e for e in entries if e.role == "subject")
     twin = next(e for e in entries if e.variant == CONTINUOUS and e.shape == subject.shape and e.precision is None)
-    rows = [row(e, settings) for e in entries]
+    priced = {e.name: costs(e.work, settings, e.precision, placeable=e.placeable) for e in entries}
+    rows = [row(e, settings, priced[e.name]) for e in entries]
     own = next(r for r in rows if r.name == subject.name)
-    comparisons = [c for e in entries if e.name != subject.name for c in compare(e, subject, settings)]
-    quality = equal_quality(entries, settings)
+    comparisons = [c for e in entries if e.name != subject.name for c in compare(e, subject, settings, priced)]
+    quality = equal_quality(entries, settings, priced)
     limits = model_limits(subject, twin, settings)
     chips = chip_columns(entries, rows, settings)
     return Report(
@@ -57,8 +59,8 @@ def build(
         comparisons=tuple(comparisons),
         ratios=in_short(comparisons),
         equal_quality=quality,
-        findings=tuple(findings(subject, settings, comparisons, quality)),
-        verdicts=verdicts(subject, settings, comparisons, quality, limits, own.energy_j, own.unpriced)
+        findings=tuple(findings(entries, settings, comparisons, quality)),
+        verdicts=verdicts(entries, settings, comparisons, quality, limits, own)
         | {c.column: f"{c.text}." for c in chips},
         profiles={name: msgspec.to_builtins(p) for name, p in settings.priced.items()},
         break_even=limits,
@@ -81,10 +83,11 @@ def lineup(
     int8: "Measurement | None",
     what_if: tuple[Shape, float | Mapping[str, float]] | None,
 ) -> list[Entry]:
-    """All rows in their order: Transformers, what was not measured, the models, the first one in int8, other systems."""
+    """All rows in order: Transformers, what was not run, the models, the first one in int8, other systems."""
     if what_if:
         shape, density = what_if
-        work = spikegpt(SPIKE_DRIVEN, SPIKE_DRIVEN, shape, density, prompt=prompt_of(settings))
+        given = Assumption(name="density of matrix inputs", value=written(density), source="given by the user")
+        work = spikegpt(SPIKE_DRIVEN, SPIKE_DRIVEN, shape, density, prompt=prompt_of(settings), assumptions=(given,))
         own = [Entry(work, SPIKE_DRIVEN, "subject", shape)]
     else:
         shape = models[0].shape
@@ -93,6 +96,13 @@ def lineup(
     have = {(e.variant, e.shape) for e in own if e.precision is None}
     others = analytic(shape, settings) if settings.baselines else []
     return [*transformers(shape, settings), *derived(shape, settings, have), *own, *others]
+
+
+def written(density: float | Mapping[str, float]) -> str:
+    """Assumed densities in words: one number where all parts have it."""
+    by_part = density if isinstance(density, Mapping) else {"": density}
+    values = {f"{value:g}" for value in by_part.values()}
+    return values.pop() if len(values) == 1 else ", ".join(f"{part} {value:g}" for part, value in by_part.items())
 
 
 def model_facts(subject: Entry) -> dict[str, Any]:

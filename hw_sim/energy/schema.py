@@ -13,7 +13,7 @@ from hw_sim.energy.compressors import Compressed
 from hw_sim.energy.host import Host
 from hw_sim.energy.systems import System
 
-SCHEMA = "spikegpt-energy-report-2"
+SCHEMA: Final = "spikegpt-energy-report-2"
 CHIP: Final = "chip"  # the precision of a chip's price list: it has but one
 OPERATIONS, ALL_OPERATIONS = "operations", "all_operations"  # for a column's name where no energy is compared: of the
 # matrices alone, and with element-wise ones
@@ -147,10 +147,10 @@ class EqualCost(Struct, frozen=True, kw_only=True):
 
     row: str
     column: str
-    ratio: float | None
-    low: float | None
-    high: float | None
-    bound: bool
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    bound: bool = False
     between: tuple[str, ...]
     text: str
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hw_sim.energy import profiles
 from hw_sim.energy.chips import TOKENS_PER_S, Site
@@ -49,7 +50,7 @@ class Settings:
         """The context that rows are computed at."""
         return self.trained_context if self.context is None else self.context
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         return tuple(
             column
@@ -57,6 +58,14 @@ class Settings:
             for column in profile.columns
             if not self.precisions or column.precision in (*self.precisions, CHIP)
         )
+
+    @cached_property
+    def turned(self) -> dict[str, dict[str, Profile]]:
+        """By column: its profile ("") and the profile under each alternative that means something there."""
+        return {
+            c.name: {"": (p := self.profile(c)), **{a.name: p.under(a) for a in p.alternatives_at(c.precision)}}
+            for c in self.columns
+        }
 
     def profile(self, column: Column) -> Profile:
         return self.priced[column.profile]

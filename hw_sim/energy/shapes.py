@@ -118,8 +118,11 @@ def gpt(
         Operation("gelu" if relu_density is None else "relu", 4 * d),
     ]
     ends = [
-        Operation(Op.EMBED, d), Operation(Op.ADD, d), Operation(Op.LAYER_NORM, d), Operation(Op.DENSE, shape.vocab, d, d)
-    ]  # fmt: skip
+        Operation(Op.EMBED, d),
+        Operation(Op.ADD, d),
+        Operation(Op.LAYER_NORM, d),
+        Operation(Op.DENSE, shape.vocab, d, d),
+    ]
     found = vector_work([o._replace(copies=n) for o in layer] + ends)
     kept = context * kv  # words of one layer's keys
     cache = Tensor("kv", kept, kv + (kv if mode == PREFILL else attended * kv // 2), copies=2 * n)

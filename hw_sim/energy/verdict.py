@@ -1,125 +1,146 @@
 """The report in sentences: where spiking loses first, then what it saves, with the range that the prices leave."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from hw_sim.energy.break_even import sentence
 from hw_sim.energy.entries import Entry
 from hw_sim.energy.front import figure, times
-from hw_sim.energy.schema import ALL_OPERATIONS, CHIP, OPERATIONS, Column, Comparison, EqualQuality, Finding
+from hw_sim.energy.schema import ALL_OPERATIONS, CHIP, OPERATIONS, Column, Comparison, EqualQuality, Finding, Row
 from hw_sim.energy.settings import Settings
 
-RIVALS = ("gpt-fp32", "gpt-fp16", "gpt-int8", "gpt-strong", "continuous", "continuous-ternary", "canonical")
+Part = tuple[float, float, str]  # ratio, its lowest value, the clause that says it
 
 
 def findings(
-    subject: Entry,
-    settings: Settings,
-    comparisons: Sequence[Comparison],
-    quality: EqualQuality,
+    entries: Sequence[Entry], settings: Settings, comparisons: Sequence[Comparison], quality: EqualQuality
 ) -> list[Finding]:
     """All sentences: a dead model, then losses, then the operations, then what is saved."""
-    found = [*_dead(subject), *_equal(subject, quality)]
-    for c in comparisons:
-        if c.reference in RIVALS and c.subject == subject.name and c.column not in (OPERATIONS, ALL_OPERATIONS):
-            found.append(Finding(text=f"{c.column}: {against(c)}.", loses=c.ratio < 1, grade=c.grade, column=c.column))
-    losses = [f for f in found if f.loses]
-    gains = [f for f in found if not f.loses]
-    return [*losses, *_operations(subject, settings, comparisons), *gains, *_quality(quality)]
-
-
-def _dead(subject: Entry) -> list[Finding]:
-    w = subject.work
-    if not w.spiking or w.acs:
-        return []
-    text = f"{subject.name} is dead: density 0, not one spike reaches a matrix; what it saves means nothing."
-    return [Finding(text=text, loses=True, grade="counted" if w.counted else "assumed")]
-
-
-def _equal(subject: Entry, quality: EqualQuality) -> list[Finding]:
-    return [
-        Finding(
-            text=f"{v.column}: {v.text}.", loses=v.ratio is not None and v.ratio < 1, grade="modelled", column=v.column
-        )
+    subject = next(e for e in entries if e.role == "subject")
+    found = dead(subject)
+    found += [
+        Finding(text=f"{v.column}: {v.text}.", loses=_below_one(v.ratio), grade="modelled", column=v.column)
         for v in quality.verdicts
         if v.row == subject.name
     ]
+    if not found or not found[0].loses or subject.work.acs:
+        rivals = _rivals(entries)
+        found += [
+            Finding(text=f"{c.column}: {against(c)}.", loses=c.ratio < 1, grade=c.grade, column=c.column)
+            for c in comparisons
+            if c.reference in rivals and c.column not in (OPERATIONS, ALL_OPERATIONS)
+        ]
+    losses, others = [f for f in found if f.loses], [f for f in found if not f.loses]
+    missing = (
+        [] if quality.available else [Finding(text=f"Equal quality: {quality.reason}.", loses=False, grade="measured")]
+    )
+    return [*losses, *operations(subject, settings, comparisons), *beside(subject, entries), *others, *missing]
 
 
-def _quality(quality: EqualQuality) -> list[Finding]:
-    if quality.available:
+def _below_one(ratio: float | None) -> bool:
+    return ratio is not None and ratio < 1
+
+
+def _rivals(entries: Sequence[Entry]) -> set[str]:
+    """Rows that verdicts compare with: all but analytic ones, our own and its int8 form."""
+    return {e.name for e in entries if e.role not in ("subject", "int8", "analytic")}
+
+
+def dead(subject: Entry) -> list[Finding]:
+    """That nothing reaches the matrices, if so."""
+    w = subject.work
+    if not w.spiking or w.acs:
         return []
-    return [Finding(text=f"Equal quality: {quality.reason}.", loses=False, grade="measured")]
+    text = f"{subject.name} is dead: density 0, no spike reaches a matrix, and no saving is claimed for it."
+    return [Finding(text=text, loses=True, grade="counted" if w.counted else "assumed")]
 
 
-def _operations(subject: Entry, settings: Settings, comparisons: Sequence[Comparison]) -> list[Finding]:
-    """The headline: operations with element-wise work, then of the matrices alone."""
-    by = {c.column: c for c in comparisons if c.reference == "gpt-fp32" and c.subject == subject.name}
+def operations(subject: Entry, settings: Settings, comparisons: Sequence[Comparison]) -> list[Finding]:
+    """The headline: operations with element-wise work, then of the matrices alone, against a Transformer's."""
+    by = {c.column: c for c in comparisons if c.reference == "gpt-fp32"}
     if ALL_OPERATIONS not in by:
         return []
     w = subject.work
-    matrices = w.synops / w.tokens
-    everything = matrices + sum(w.elementwise.values()) / w.tokens
-    kind = (
-        "the body's matrices do binary accumulates"
-        if w.spiking
-        else "all matrices do multiply-accumulates on real numbers (no binary SynOps)"
-    )
-    beyond = ", beyond the context of training" if settings.window > settings.trained_context else ""
-    mean = by[ALL_OPERATIONS].window_mean
+    matrices, elementwise = w.synops / w.tokens, sum(w.elementwise.values()) / w.tokens
+    kind = "binary accumulates" if w.spiking else "multiply-accumulates on real numbers (no binary SynOps)"
+    beyond = " (beyond the context of training)" if settings.window > settings.trained_context else ""
+    everything, alone = by[ALL_OPERATIONS], by[OPERATIONS]
     text = (
-        f"{everything:,.0f} operations a token, element-wise work included, where a GPT of the same shape does "
-        f"{figure(by[ALL_OPERATIONS].ratio)} times as many at context {settings.window:,}{beyond} ({settings.mode}; "
-        f"{figure(mean or 0)} as a mean over the window); of the matrices alone {matrices:,.0f}, "
-        f"{figure(by[OPERATIONS].ratio)} times; {kind}."
+        f"{matrices + elementwise:,.0f} operations a token, element-wise work included; a GPT of the same shape does "
+        f"{figure(everything.ratio)} times as many at context {settings.window:,}{beyond}"
+        f"{_mean(everything)}. Of the matrices alone {matrices:,.0f} and {figure(alone.ratio)} times"
+        f"{_mean(alone)}; those of the body are {kind}."
     )
-    return [Finding(text=text, loses=by[ALL_OPERATIONS].ratio < 1, grade=by[ALL_OPERATIONS].grade)]
+    return [Finding(text=text, loses=everything.ratio < 1, grade=everything.grade)]
+
+
+def _mean(c: Comparison) -> str:
+    return f", {figure(c.window_mean)} times as a mean over the window" if c.window_mean else ""
+
+
+def beside(subject: Entry, entries: Sequence[Entry]) -> list[Finding]:
+    """The other models that were run, against the first: quality and operations."""
+    own, found = subject.measurement, []
+    for e in entries:
+        m = e.measurement
+        if own is None or m is None or e.role != "candidate" or m.text_sha256 != own.text_sha256:
+            continue
+        work = e.work.synops / e.work.tokens / (subject.work.synops / subject.work.tokens or 1) - 1
+        bits = m.bits_per_byte / own.bits_per_byte - 1
+        text = f"{e.name} against {subject.name}: {bits:+.1%} bits per byte, {work:+.1%} matrix operations."
+        found.append(Finding(text=text, loses=False, grade="measured"))
+    return found
 
 
 def against(c: Comparison) -> str:
     """One comparison as a clause: the reference costs so many times ours, in whose favour."""
-    mean = f", {figure(c.window_mean)} as a mean over the window" if c.window_mean else ""
-    return f"{c.reference} costs {times(c.ratio, c.low, c.high)} the energy of {c.subject}{mean}"
+    return f"{c.reference} costs {times(c.ratio, c.low, c.high)} the energy of {c.subject}{_mean(c)}"
 
 
 def verdicts(
-    subject: Entry,
+    entries: Sequence[Entry],
     settings: Settings,
     comparisons: Sequence[Comparison],
     quality: EqualQuality,
-    limits: dict[str, float | None],
-    totals: dict[str, float | None],
-    unpriced: dict[str, dict[str, float]],
+    limits: Mapping[str, float | None],
+    row: Row,
 ) -> dict[str, str]:
     """One paragraph a price column: losses first, then savings, break-even, and what the column leaves out."""
-    found = {}
+    subject = next(e for e in entries if e.role == "subject")
+    rivals, found = _rivals(entries), {}
     for column in settings.columns:
-        if (own := totals[column.name]) is None:
+        own = row.energy_j[column.name]
+        if own is None:
             continue
-        parts = [
-            (v.ratio, v.text)
+        parts: list[Part] = [
+            (v.ratio, v.low or v.ratio, v.text)
             for v in quality.verdicts
             if v.row == subject.name and v.column == column.name and v.ratio is not None
         ]
-        parts += [(c.ratio, against(c)) for c in comparisons if c.column == column.name and c.reference in RIVALS]
-        losses = [text for ratio, text in parts if ratio < 1]
-        gains = [text for ratio, text in parts if ratio >= 1]
-        text = f"{subject.name} takes {own * 1e6:,.4g} uJ a token (modelled)"
-        said = []
-        if losses:
-            said.append(
-                "Spiking loses: " + "; ".join(losses) if subject.work.spiking else "It loses: " + "; ".join(losses)
-            )
-        said.append(text + ("; " + "; ".join(gains) if gains else "" if losses else _alone(column)))
+        parts += [
+            (c.ratio, c.low, against(c)) for c in comparisons if c.column == column.name and c.reference in rivals
+        ]
+        said = [f.text.rstrip(".") for f in dead(subject)] or judged(subject, column, parts)
+        said.append(f"{subject.name} takes {own * 1e6:,.4g} uJ a token (modelled)")
         limit = limits.get(column.name)
-        if subject.work.spiking and limit is not None:
+        if subject.work.acs and limit is not None:
             said.append(sentence(limit, subject.work.density))
-        if left := unpriced.get(column.name):
+        if left := row.unpriced.get(column.name):
             said.append("not priced here: " + ", ".join(left))
-        found[column.name] = ". ".join(part[0].upper() + part[1:] if i else part for i, part in enumerate(said)) + "."
+        found[column.name] = ". ".join(part[0].upper() + part[1:] for part in said) + "."
     return found
 
 
-def _alone(column: Column) -> str:
+def judged(subject: Entry, column: Column, parts: Sequence[Part]) -> list[str]:
+    """Losses, what the assumptions leave open, and savings, in this order."""
+    own = "spiking" if subject.work.spiking else "it"
+    groups = (
+        (f"{own} loses", [text for ratio, _, text in parts if ratio < 1]),
+        ("undecided", [text for ratio, low, text in parts if low < 1 <= ratio]),
+        (f"{own} saves", [text for ratio, low, text in parts if ratio >= 1 and low >= 1]),
+    )
+    said = [f"{head}: {'; '.join(texts)}" for head, texts in groups if texts]
+    if said:
+        return said
     if column.precision == CHIP:
-        return "; other technologies are not compared with, and no Transformer runs on this chip"
-    return "; no other row is priced here to compare with"
+        return ["no other technology is compared with, and no Transformer runs on this chip"]
+    return ["no other row is priced here to compare with"]

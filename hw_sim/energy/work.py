@@ -37,8 +37,8 @@ class MatrixWork:
 class Tensor:
     """Memory other than weights: `words` in size, of which `moved` are read or written over all tokens.
 
-    `role` says which bits and price: embedding, parameters (constant vectors), state, activations, kv. A `shared` one is
-    read once for all streams of a batch; any other is kept by every stream. `copies` are alike.
+    `role` says which bits and price: embedding, parameters (constant vectors), state, activations, kv. A `shared` one
+    is read once for all streams of a batch; any other is kept by every stream. `copies` are alike.
     """
 
     role: str
