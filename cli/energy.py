@@ -97,7 +97,7 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     if size:
         from dataclasses import replace
 
-        from exporters.energy_report import preset_report
+        from exporters.energy_preset import preset_report
 
         if compressors or measure_host:
             raise UserError("--compressors and --measure-host need a text to read; a --preset reads none")

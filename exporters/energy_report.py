@@ -1,7 +1,7 @@
 """The energy report of checkpoints in one call: each is lowered, run on a text and compared; the first in int8 too."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 from exporters import nir as exporter
 from exporters.loihi.mapping import CHIPS
 from exporters.loihi.mapping.describe import footprint
-from exporters.loihi.mapping.sites import declared_site, estimated_sites, network_of, network_of_shape, placed_sites
+from exporters.loihi.mapping.sites import declared_site, network_of, placed_sites
 from hw_sim.energy.compressors import Compressed, compress
 from hw_sim.energy.host import Host, side_by_side
 from hw_sim.energy.measure import Measurement, measure, variant_of
@@ -167,17 +167,6 @@ def compressed(corpus: Corpus, read: TextRead, part: np.ndarray, tokenizer: Toke
     """Classical compressors on the part that was read, after the training part where it lies behind that."""
     training = corpus.split("train")
     return compress(tokenizer.decode(part), tokenizer.decode(training) if read.offset >= len(training) else None)
-
-
-def preset_report(
-    shape: Shape, density: float | Mapping[str, float], settings: Settings, placement: Path | None, provenance: dict
-) -> Report:
-    """The report of a spike-driven shape at assumed densities. Raises UserError for a placement of another network."""
-    sites = estimated_sites(shape)
-    if placement:
-        technologies = {p.technology for p in settings.priced.values()}
-        sites |= declared_site(placement, network_of_shape(shape), technologies)
-    return build([], replace(settings, sites=sites), what_if=(shape, density), provenance=provenance)
 
 
 def measure_host(m: Opened, tokens: np.ndarray) -> Host:

@@ -55,6 +55,9 @@ def test_a_column_by_hand():
     ):
         assert said in found.text, found.text
     assert "static power" not in "".join(found.left_out)
+    assert "the energy of a spike message, which these prices do not hold" in found.left_out
+    priced = chip_column("x", "x", "fitted", SITE, {"messages": 1e-6} | static, 0.1, COUNTS, 500)
+    assert len(priced.left_out) == len(found.left_out) - 1
 
 
 def test_what_has_no_static_power_and_no_mapping_says_so():
@@ -64,7 +67,7 @@ def test_what_has_no_static_power_and_no_mapping_says_so():
     assert found.total_j == pytest.approx(1e-6)
     assert "need custom neurons (microcode)" in found.text
     assert "messages and hops, as nothing was mapped" in found.left_out
-    assert "static power, which this profile does not hold" in found.left_out
+    assert "static power, which these prices do not hold" in found.left_out
 
 
 def test_a_placement_is_of_the_network_or_refused():

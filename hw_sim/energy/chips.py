@@ -89,7 +89,7 @@ def chip_column(
     static = terms.get(STATIC)
     moving = sum(v for k, v in terms.items() if k != STATIC)
     cannot = tuple(COMPONENTS.get(name, name) for name in counts.elementwise if name != "neurons")
-    left = _left_out(site, counts, static is None)
+    left = _left_out(site, counts, terms)
     total = moving + (static or 0.0)
     text = (
         f"{row}, its body alone: {total * 1e6:,.4g} uJ a token (modelled, prices {prices_grade}), "
@@ -132,7 +132,7 @@ def _runs(site: Site, cannot: tuple[str, ...]) -> str:
     return f"{site.chip} does not run this network by itself: {', '.join(cannot)} {need}{values}. "
 
 
-def _left_out(site: Site, counts: Counts, no_static: bool) -> tuple[str, ...]:
+def _left_out(site: Site, counts: Counts, terms: Mapping[str, float]) -> tuple[str, ...]:
     """What the network does and the total does not hold, each with its size."""
     found = []
     if counts.multiply_accumulates:
@@ -154,6 +154,8 @@ def _left_out(site: Site, counts: Counts, no_static: bool) -> tuple[str, ...]:
             f"{p.messages_per_token:,.0f} spike messages"
         )
         found.append(f"{p.host_values_per_token:,.0f} values from and to the host")
-    if no_static:
-        found.append("static power, which this profile does not hold")
+    if p is not None and p.messages_per_token and "messages" not in terms:
+        found.append("the energy of a spike message, which these prices do not hold")
+    if STATIC not in terms:
+        found.append("static power, which these prices do not hold")
     return tuple(found)
