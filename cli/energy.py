@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from cli.inputs import data_option, load_text, progress_bar, split_option, tokenizer_option
+from hw_sim.energy.quality import TOKENS
 from spikegpt import __version__
 from spikegpt.config import PRESETS, preset
 from spikegpt.documents import read_document
@@ -36,7 +37,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @data_option
 @tokenizer_option
 @split_option
-@click.option("--tokens", type=click.IntRange(2), default=4096, show_default=True, help="Tokens to measure on.")
+@click.option("--tokens", type=click.IntRange(2), default=TOKENS, show_default=True, help="Tokens of text to read.")
 @click.option("--context", type=click.IntRange(1), help="Context of the Transformer; default: that of training.")
 @click.option("--mode", type=MODES, default="decode", show_default=True, help="The token priced.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Streams that share weight reads.")

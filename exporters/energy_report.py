@@ -16,7 +16,7 @@ from exporters.loihi.mapping.sites import declared_site, network_of, placed_site
 from hw_sim.energy.compressors import Compressed, compress
 from hw_sim.energy.host import Host, side_by_side
 from hw_sim.energy.measure import Measurement, measure, variant_of
-from hw_sim.energy.quality import TextRead, text_read
+from hw_sim.energy.quality import TOKENS, TextRead, text_read
 from hw_sim.energy.report import build
 from hw_sim.energy.schema import Report, Shape
 from hw_sim.energy.settings import Quality, Settings
@@ -30,7 +30,6 @@ from spikegpt.tokenizer import Bytes, Tokenizer, default_tokenizer, read_tokeniz
 if TYPE_CHECKING:
     import nir
 
-TOKENS = 4096  # measured on where nobody says how many
 HOST_TOKENS = 2048  # of them, for every run that is timed
 Text = Callable[[Tokenizer], tuple[Corpus, np.ndarray]]  # a part of a text as a tokenizer cuts it
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from spikegpt.tokenizer import Tokenizer
 
+TOKENS = 32_768  # read where nobody says how many: a few seconds; the interval is about +-2 % on the embedded text
 BLOCK = 256  # tokens drawn together: what stands close together is alike (a page of names, a chapter of verse)
 DRAWS, SEED, LEVEL = 2000, 0, 0.95
 Interval = tuple[float, float]
