@@ -22,7 +22,7 @@ from hw_sim import Simulator
 from hw_sim.counts.counts import Counts, PopulationCount
 from hw_sim.counts.nonzero import nonzero_operations
 from hw_sim.energy.measure import bits_per_byte
-from hw_sim.energy.price import read_placement
+from hw_sim.energy.placement import read_placement
 from hw_sim.graph.quantize import body, prune_matrices, quantize
 from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan

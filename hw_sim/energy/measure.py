@@ -133,6 +133,11 @@ def shape_of(result: Result) -> Shape:
     return Shape(layers, head.fan_in, head.fan_out)
 
 
+def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) -> float:
+    """-log2 p of every token after the first, for logits (T, V) given at tokens (T,), over the bytes they stand for."""
+    return math.fsum(token_nats(logits[:-1], tokens[1:])) / math.log(2) / len(tokenizer.decode(tokens[1:]))
+
+
 def token_nats(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """-ln p of each of targets (T,) under logits (T, V); (T,) float64."""
     found = np.empty(len(targets))
