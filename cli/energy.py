@@ -198,7 +198,8 @@ def profiles(files: tuple[str, ...], as_json: bool) -> None:
     for name, p in known.items():
         click.echo(f"{name}  ({p.grade}; {', '.join(p.precisions)})\n  {p.title}\n  source: {p.source}")
         click.echo(f"  scope: {p.scope}")
-        click.echo(f"  leaves unpriced, of a spike-driven SpikeGPT: {', '.join(unpriced(p)) or 'nothing'}")
+        left = ", ".join(unpriced(p)) or "nothing" if p.columns else "everything: it is a formula, for no counts"
+        click.echo(f"  leaves unpriced, of a spike-driven SpikeGPT: {left}")
 
 
 def unpriced(profile: "Profile") -> list[str]:
