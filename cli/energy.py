@@ -22,6 +22,7 @@ from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
     from hw_sim.energy.gate import Compared, Limits
+    from hw_sim.energy.profiles import Profile
     from hw_sim.energy.schema import Report, Shape
 
 REGRESSED = 1  # exit code, for nothing else
@@ -195,3 +196,16 @@ def profiles(files: tuple[str, ...], as_json: bool) -> None:
     for name, p in known.items():
         click.echo(f"{name}  ({p.grade}; {', '.join(p.precisions)})\n  {p.title}\n  source: {p.source}")
         click.echo(f"  scope: {p.scope}")
+        left = ", ".join(unpriced(p)) or "nothing" if p.columns else "everything: it is a formula, for no counts"
+        click.echo(f"  leaves unpriced, of a spike-driven SpikeGPT: {left}")
+
+
+def unpriced(profile: "Profile") -> list[str]:
+    """What a profile has no price for, found out by pricing the shipped model's shape."""
+    from hw_sim.energy.price import price
+    from hw_sim.energy.schema import Shape
+    from hw_sim.energy.shapes import SPIKE_DRIVEN, spikegpt
+
+    work = spikegpt("", SPIKE_DRIVEN, Shape(4, 256, 256), 0.05)
+    found = [price(work, profile, column.precision) for column in profile.columns]
+    return sorted({name for energy in found if energy for name in energy.unpriced})

@@ -75,6 +75,7 @@ BAD = {
     "an alternative level": ({"alternatives": [{"name": "a", "source": "s", "levels": {"moon": 1e-12}}]}, "moon"),
     "an alternative price": ({"alternatives": [{"name": "a", "source": "s", "prices": {"moon_j": 1e-12}}]}, "moon_j"),
     "an alternative of joules": ({"alternatives": [{"name": "a", "source": "s", "prices": {"mac_j": 4.6}}]}, "mac_j"),
+    "half an accounting": ({"accounting": "lemaire2022", "alternatives": []}, "address_j"),
     "a name that ships": ({"name": "45nm-memory"}, "ships with the tool"),
 }  # fmt: skip
 
@@ -113,6 +114,12 @@ def test_both_commands_give_one_verdict(run, case, tmp_path):
     other, _, priced = run("energy-report", "--preset", "tiny", "--rate", 0.1, "--profile", path)
     assert code == other == 2
     assert listed == priced
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
+    (tmp_path / "p.yaml").write_text(yaml.safe_dump(GOOD) + "title: again\n")
+    with pytest.raises(UserError, match=r"line \d+: the key 'title' stands twice"):
+        profiles.load(str(tmp_path / "p.yaml"))
 
 
 def test_two_files_of_one_name_are_refused(run, tmp_path):

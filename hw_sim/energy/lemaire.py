@@ -11,8 +11,8 @@ def terms(work: Work, profile: Profile, prices: Prices) -> tuple[dict[str, float
     theta N_out additions of addresses; and reads theta spikes, theta N_out weights, and reads and writes
     theta N_out + N_out potentials, each access of 64 bits at a price linear in the size of its memory, from zero on.
     """
-    assert profile.memory is not None
-    bits = prices.weight_bits or 0
+    assert profile.memory and prices.weight_bits and prices.address_j and prices.mac_j  # checked on load
+    bits = prices.weight_bits
     corners = [(0.0, 0.0), *((level.holds, 64 * level.access_j_per_bit) for level in profile.memory.levels)]
 
     def access(words: float) -> float:
@@ -31,8 +31,8 @@ def terms(work: Work, profile: Profile, prices: Prices) -> tuple[dict[str, float
             memory += copies * 2 * potentials * access(m.fan_out)
     found = {
         "accumulates": work.acs * prices.ac_j,
-        "addressing": work.acs * (prices.address_j or 0.0),
-        "neuron updates": work.neurons * (prices.mac_j or 0.0) + work.spikes * prices.ac_j,
+        "addressing": work.acs * prices.address_j,
+        "neuron updates": work.neurons * prices.mac_j + work.spikes * prices.ac_j,
         "memory": memory,
     }
     unpriced = {"mac": work.macs + work.graded}

@@ -17,7 +17,7 @@ from hw_sim.graph import reference
 from hw_sim.graph.wiring import Wiring
 from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
-from hw_sim.run.streams import token_nats
+from hw_sim.run.streams import next_token_nats, token_nats
 from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
@@ -144,6 +144,11 @@ def shape_of(plan: Plan) -> Shape:
     rows = {plan.names[i]: i for op in MATRICES for i in plan.rows(op)}
     head, layers = rows["head"], sum(name.endswith("_att_key") for name in rows)
     return Shape(layers, int(plan.field("n_in")[head]), int(plan.field("n_out")[head]))
+
+
+def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) -> float:
+    """-log2 p of every token after the first, for logits (T, V) given at tokens (T,), over the bytes they stand for."""
+    return next_token_nats(logits[:-1], tokens[1:]) / math.log(2) / len(tokenizer.decode(tokens[1:]))
 
 
 def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> dict[str, dict[str, float]]:

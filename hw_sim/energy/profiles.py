@@ -169,6 +169,8 @@ def checked(profile: Profile, where: str) -> Profile:
         _check_prices(prices, f"{where}: precisions.{precision}", with_memory=profile.memory is not None)
     if CHIP in profile.precisions and len(profile.precisions) > 1:
         raise UserError(f"{where}: precisions: a chip has one price list, not others beside 'chip'")
+    if profile.accounting == LEMAIRE:
+        _check_lemaire(profile, where)
     if profile.memory:
         _check_memory(profile.memory, f"{where}: memory", bounded=profile.accounting == LEMAIRE)
     if profile.static_w_per_chip:
@@ -201,6 +203,15 @@ def _check_prices(prices: Prices, where: str, *, with_memory: bool) -> None:
             raise UserError(f"{where}: missing {missing[0]!r}: {why}")
     if with_memory and "weight_bits" not in given:
         raise UserError(f"{where}: missing 'weight_bits', which a profile with memory needs")
+
+
+def _check_lemaire(profile: Profile, where: str) -> None:
+    if profile.memory is None:
+        raise UserError(f"{where}: missing 'memory', which the accounting {LEMAIRE} needs")
+    for precision, prices in profile.precisions.items():
+        missing = [key for key in ("mac_j", "address_j", "weight_bits") if getattr(prices, key) is None]
+        if missing:
+            raise UserError(f"{where}: precisions.{precision}: missing {missing[0]!r}: {LEMAIRE} needs it")
 
 
 def _check_memory(memory: Memory, where: str, *, bounded: bool) -> None:
