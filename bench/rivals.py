@@ -158,7 +158,11 @@ def against_sana_fe(rounds: int) -> dict:
     steps_run = theirs_steps + 1
     work = Work("p", steps_run, (MatrixWork("p", AC, n_spikes * n_out, steps_run * n_in * n_out, n_in * n_out, n_out),),
                 {}, {}, (), True, neurons=steps_run * n_out, active=steps_run * n_out, spikes=n_fired)  # fmt: skip
-    placement = Placement(2 * n_spikes / steps_run, n_spikes / steps_run, n_spikes / steps_run, cores=3, chips=1)
+    placement = Placement(
+        chip="Loihi 1", cores=3, chips=1, populations={"out": n_out}, synapses=n_in * n_out,
+        messages_per_token=2 * n_spikes / steps_run, hops_ew_per_token=n_spikes / steps_run,
+        hops_ns_per_token=n_spikes / steps_run,
+    )  # fmt: skip
     joules = price.price(work, profiles.shipped()["loihi1-silicon"], "chip", placement=placement).total_j * steps_run
     theirs_s = []
     for _ in range(max(3, rounds // 2)):

@@ -41,6 +41,9 @@ def test_a_mapped_projection_costs_what_sana_fe_says(capfd):
     counted = Work(
         "p", steps, (projection,), {}, {}, (), True, neurons=steps * N_OUT, active=steps * N_OUT, spikes=n_out
     )
-    placement = Placement(2 * n_in / steps, n_in / steps, n_in / steps, cores=3, chips=1)
+    placement = Placement(
+        chip="Loihi 1", cores=3, chips=1, populations={"out": N_OUT}, synapses=N_IN * N_OUT,
+        messages_per_token=2 * n_in / steps, hops_ew_per_token=n_in / steps, hops_ns_per_token=n_in / steps,
+    )  # fmt: skip
     ours = price.price(counted, profiles.shipped()["loihi1-silicon"], "chip", placement=placement)
     assert ours.total_j * steps == pytest.approx(theirs["energy"]["total"], rel=1e-9)
