@@ -11,7 +11,22 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from cli.inputs import data_option, load_text, progress_bar, split_option, tokenizer_option
+from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
+    data_option,
+    is_lowered,
+    known_tokenizer,
+    load_graph,
+    load_model,
+    load_text,
+    progress_bar,
+    source_of,
+    split_option,
+    tokenizer_of,
+    tokenizer_option,
+)
 from spikegpt import __version__
 from spikegpt.config import PRESETS, preset
 from spikegpt.documents import read_document
@@ -19,8 +34,12 @@ from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from exporters.energy_report import Opened
     from hw_sim.energy.profiles import Profile
     from hw_sim.energy.schema import Report, Shape
+    from spikegpt.corpus import Corpus
 
 REGRESSED = 1  # exit code
 MODES = click.Choice(["decode", "mean", "prefill"])
@@ -34,6 +53,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--rates", type=click.Path(path_type=Path), help="YAML: part of a block to its density, with --preset.")
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option("--tokens", type=click.IntRange(2), default=4096, show_default=True, help="Tokens to measure on.")
 @click.option("--context", type=click.IntRange(1), help="Context of the Transformer; default: that of training.")
@@ -51,7 +71,7 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
                   rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
                   context: int | None, mode: str, batch: int, names: tuple[str, ...],
                   precisions: tuple[str, ...], placement: Path | None, baselines: str, baseline: Path | None,
-                  max_increase: str, out: Path | None, as_json: bool) -> None:  # fmt: skip
+                  max_increase: str, out: Path | None, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
@@ -94,9 +114,14 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
         from exporters.energy_report import report_of
 
+        def text(model: "Opened") -> "tuple[Corpus, np.ndarray]":
+            lowered = is_lowered(model.path)
+            origin = Learned.by_graph(model.path, model.graph) if lowered else Learned.by_model(model.path, model.model)
+            return load_text(data, split, tokens, model.tokenizer, origin)
+
         with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
-            report = report_of(models, partial(load_text, data, split, tokens), settings, names=labels,
-                               tokenizer=tokenizer, provenance=provenance, progress=advance)  # fmt: skip
+            found = [open_model(path, taken, tokenizer) for path in models]
+            report = report_of(found, text, settings, names=labels, provenance=provenance, progress=advance)
     publish(report, out, as_json)
     if earlier:
         worse = regressions(earlier, report, limit)
@@ -104,6 +129,17 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
             click.echo(line, err=True)
         if worse:
             sys.exit(REGRESSED)
+
+
+def open_model(path: str, taken: Taken, tokenizer: str | None) -> "Opened":
+    """A checkpoint or lowered network, read once. Raises UserError where nobody says what its tokens are."""
+    from exporters.energy_report import Opened
+
+    if is_lowered(path):
+        graph = load_graph(path, taken, tokenizer)
+        return Opened(path, graph, tokenizer_of(path, graph, tokenizer), source_of(path))
+    model = load_model(path, taken, tokenizer)
+    return Opened(path, model, known_tokenizer(model.tokenizer, path), source_of(path))
 
 
 def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, float | dict[str, float]]":

@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
     data_option,
+    is_lowered,
     known_tokenizer,
     load_graph,
+    load_model,
     load_text,
     progress_bar,
+    source_of,
     split_option,
     tokenizer_if_known,
     tokenizer_option,
 )
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
 
 if TYPE_CHECKING:
     import nir
@@ -34,9 +41,18 @@ if TYPE_CHECKING:
 @click.option("--prune", type=click.FloatRange(0, 1, max_open=True), help="loihi: share of weights set to zero.")
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option("--tokens", type=click.IntRange(2), help="loihi: tokens of the text measured on; default 20,000.")
-def export(model: str | None, target: str, out: Path | None, dump_passes: Path | None, **own: Any) -> None:
+def export(
+    model: str | None,
+    target: str,
+    out: Path | None,
+    dump_passes: Path | None,
+    taken: Taken,
+    tokenizer: str | None,
+    **own: Any,
+) -> None:
     """Lower a checkpoint (or a float .nir file) to a deployment target.
 
     Example: spikegpt export models/kjv-spike-driven.pt --target loihi --out out/loihi
@@ -56,16 +72,17 @@ def export(model: str | None, target: str, out: Path | None, dump_passes: Path |
     given = {name: value for name, value in own.items() if value is not None}
     if target != "loihi" and given:
         raise UserError(f"--{next(iter(given))} is for --target loihi, not {target}")
-    graph = load_graph(model) if dump_passes is None else _dump(model, dump_passes)
+    graph = load_graph(model, taken, tokenizer) if dump_passes is None else _dump(model, dump_passes, taken, tokenizer)
     if target == "loihi":
         manifest = _export_loihi(model, graph, out, given)
     else:
-        manifest = export_to(target, graph, out, Path(model))
+        manifest = export_to(target, graph, out, source_of(model))
     for name in manifest["files"]:
         click.echo(out / name)
     if "segments" in manifest:
         held, whole = manifest["synapses_in_segments"], manifest["synapses"]
-        click.echo(f"{len(manifest['segments'])} portable segments hold {held / whole:.1%} of {whole:,} synapses")
+        share = f" hold {held / whole:.1%} of {whole:,} synapses" if whole else ""
+        click.echo(f"{len(manifest['segments'])} portable segments{share}")
     if "mapping" in manifest:
         click.echo(manifest["mapping"]["summary"])
     if (found := manifest.get("measured")) and "increase" in found:
@@ -82,9 +99,9 @@ def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, given: dict[str,
 
     check_float(graph)
     chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
-    text = _text(model, graph, given)
+    text, source = _text(model, graph, given), source_of(model)
     with progress_bar("measuring", 2 * len(text.tokens) if text else None, quiet=text is None) as advance:
-        return export_to("loihi", graph, out, Path(model), settings=Settings(**chosen, text=text, progress=advance))
+        return export_to("loihi", graph, out, source, settings=Settings(**chosen, text=text, progress=advance))
 
 
 def _text(model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | None":
@@ -93,23 +110,22 @@ def _text(model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | N
 
     data, split, tokens = given.get("data"), given.get("split"), given.get("tokens", TOKENS)
     try:
-        cut = known_tokenizer(tokenizer_if_known(model, graph, given.get("tokenizer")), model)
-        corpus, part = load_text(data, split, tokens, cut)
+        cut = known_tokenizer(tokenizer_if_known(model, graph, None), model)
+        corpus, part = load_text(data, split, tokens, cut, Learned.by_graph(model, graph))
     except UserError as error:
-        if given.keys() & {"data", "split", "tokens", "tokenizer"}:
+        if given.keys() & {"data", "split", "tokens"}:
             raise
-        click.echo(f"quality is not measured: {error}", err=True)
+        click.echo(f"quality is not measured: {printable(error)}", err=True)
         return None
     return Text(corpus.name, part, cut)
 
 
-def _dump(model: str, folder: Path):
+def _dump(model: str, folder: Path, taken: Taken, tokenizer: str | None) -> "nir.NIRGraph":
     """Lower a checkpoint and write the graph after each pass, e.g. 1-fold_embedding_norm.nir; `info` reads them."""
-    import spikegpt
     from exporters import nir as exporter
     from spikegpt.files import directory
 
-    if model.endswith(".nir"):
+    if is_lowered(model):
         raise UserError(f"{model} is lowered already; --dump-passes needs a checkpoint")
     if folder.exists():
         raise UserError(f"{folder} exists; name a new folder for --dump-passes")
@@ -120,4 +136,4 @@ def _dump(model: str, folder: Path):
             exporter.write(graph, beside / f"{len(steps)}-{name}.nir")
             steps.append(name)
 
-        return exporter.export(spikegpt.load(model), watch)
+        return exporter.export(load_model(model, taken, tokenizer), watch)

@@ -8,12 +8,14 @@ import click
 from cli.energy import energy_report, profiles
 from cli.export import export
 from cli.info import info
+from cli.notices import notices
 from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
 from cli.train import evaluate, generate, train
 from cli.verify import verify
 from spikegpt import UserError, __version__
+from spikegpt.escape import printable
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -45,7 +47,8 @@ for command in (tokenize, train, evaluate, generate, info, export, simulate, ver
 def main() -> None:
     """Run the command line; a user's mistake ends it with one line on standard error and exit code 2."""
     try:
-        cli()
+        with notices():
+            cli()
     except (UserError, OSError) as error:  # OSError: a path that cannot be read or written
-        click.echo(f"spikegpt: {error}", err=True)
+        click.echo(f"spikegpt: {printable(error)}", err=True)
         sys.exit(BAD_INPUT)

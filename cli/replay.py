@@ -8,7 +8,9 @@ import click
 import numpy as np
 
 from cli.inputs import progress_bar
+from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
 
 MISMATCH = 1  # exit code when recorded spikes differ
 
@@ -64,7 +66,8 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json:
         for name, count in facts["spikes"].items():
             wrong = facts["mismatches"].get(name)
             click.echo(
-                f"{name:32} {count:10,} spikes" + ("" if wrong is None else f", {wrong} differ from the recording")
+                f"{printable(name):32} {count:10,} spikes"
+                + ("" if wrong is None else f", {wrong} differ from the recording")
             )
         click.echo(
             f"{len(inputs):,} steps: {result.synops:,} binary SynOps + {result.macs:,} MACs of {result.dense:,} dense"
@@ -74,14 +77,9 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json:
 
 
 def _recording(path: Path) -> dict[str, np.ndarray]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"input": loaded}
-        with loaded:
-            record = {name: loaded[name] for name in loaded.files}
-    except (ValueError, EOFError, KeyError) as error:
-        raise UserError(f"{path}: not a .npy or .npz of plain arrays") from error
+    """The arrays of a recording, its inputs by the name "input". Raises UserError where there are none."""
+    found = read_arrays(path)
+    record = {"input" if name == "" else name: values for name, values in found.items()}
     if "input" not in record:
         raise UserError(f"{path}: holds no array named input")
     return record

@@ -13,9 +13,13 @@ import click
 import numpy as np
 
 from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
     data_option,
     lava_python_option,
     load_graph,
+    load_model,
     load_text,
     progress_bar,
     split_option,
@@ -40,6 +44,7 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.argument("model", type=str)
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option(
     "--tokens",
@@ -72,7 +77,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
              membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, backend: str,
-             lava_python: str | None, int8: bool, verify: str | None, as_json: bool) -> None:  # fmt: skip
+             lava_python: str | None, int8: bool, verify: str | None, as_json: bool,
+             taken: Taken) -> None:  # fmt: skip
     """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
@@ -86,9 +92,11 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         raise UserError("--lava-python goes with --backend lava")
     spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
     refuse_mixtures(spread, whole, workers, scheduler, resume, trace, membranes, load_state or save_state)
-    graph = load_graph(model)
+    graph = load_graph(model, taken, tokenizer)
     units = tokenizer_of(model, graph, tokenizer)
-    corpus, part = load_text(data, split, tokens or (None if spread else ONE_STREAM), units)
+    corpus, part = load_text(
+        data, split, tokens or (None if spread else ONE_STREAM), units, Learned.by_graph(model, graph)
+    )
     simulator = Simulator.from_nir(graph)
     if (int8 or backend == "lava") and not simulator.plan.integer:
         from hw_sim.graph.quantize import quantize
@@ -129,7 +137,10 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         from hw_sim.counts.compare import compare
         from spikegpt.record import record
 
-        facts["verify"] = {"checkpoint": verify, **compare(result.logits, result.spikes, *record(verify, part))}
+        facts["verify"] = {
+            "checkpoint": verify,
+            **compare(result.logits, result.spikes, *record(load_model(verify, taken), part)),
+        }
     click.echo(json.dumps(facts) if as_json else summary(facts))
     if backend == "lava" and not (facts["lava"]["equal_logits"] and facts["lava"]["spike_mismatches"] == 0):
         click.echo("the Lava run differs from the event simulation", err=True)

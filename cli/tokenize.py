@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from cli.inputs import named_tokenizer, progress_bar, tokenizer_option
+from cli.inputs import named_tokenizer, new_tokenizer_option, progress_bar
 from spikegpt.tokenizer import Bytes
 
 
 @click.command()
 @click.argument("texts", type=click.Path(exists=True, dir_okay=False, path_type=Path), nargs=-1, required=True)
-@tokenizer_option
+@new_tokenizer_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def tokenize(texts: tuple[Path, ...], tokenizer: str | None, out: Path) -> None:
     """Cut texts into tokens once; `--data OUT` then reads them from disk, whatever their size.

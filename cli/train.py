@@ -4,17 +4,24 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
     data_option,
+    is_lowered,
     known_tokenizer,
     load_graph,
+    load_model,
     load_text,
     named_tokenizer,
+    new_tokenizer_option,
     progress_bar,
     split_option,
     tokenizer_of,
@@ -22,12 +29,13 @@ from cli.inputs import (
 )
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
 
 
 @click.command()
 @click.option("--variant", type=click.Choice([*VARIANTS, TRANSFORMER]), default=SPIKE_DRIVEN, show_default=True)
 @data_option
-@tokenizer_option
+@new_tokenizer_option
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), default="tiny", show_default=True)
 @click.option("--layers", type=int, help="Instead of the preset's.")
@@ -122,27 +130,30 @@ def in_units(score: dict) -> str:
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option("--tokens", type=click.IntRange(2), help="Only the first N tokens of the part.")
 @click.option("--streams", type=click.IntRange(1), default=8, show_default=True, help="Runs the text is cut into.")
 @click.option("--json", "as_json", is_flag=True)
 def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
-             streams: int, as_json: bool) -> None:  # fmt: skip
+             streams: int, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Bits per byte, character and token of a checkpoint on a text, and the firing rates of its populations.
 
     Example: spikegpt eval models/kjv-spike-driven.pt --split test
     """
-    import spikegpt
     from spikegpt.evaluate import evaluate as run
 
-    model = spikegpt.load(checkpoint, tokenizer=tokenizer)
-    corpus, part = load_text(data, split, tokens, known_tokenizer(model.tokenizer, checkpoint))
+    if is_lowered(str(checkpoint)):
+        raise UserError(f"{checkpoint} has no PyTorch model: use `spikegpt simulate`")
+    model = load_model(checkpoint, taken, tokenizer)
+    units = known_tokenizer(model.tokenizer, checkpoint)
+    corpus, part = load_text(data, split, tokens, units, Learned.by_model(checkpoint, model))
     with progress_bar("evaluating", len(part), as_json) as advance:
         score = run(model, part, streams, advance)
     if as_json:
         click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256}))
         return
-    click.echo(f"{in_units(asdict(score))} of {corpus.name}")
+    click.echo(f"{in_units(asdict(score))} of {printable(corpus.name)}")
     if score.density is not None:
         click.echo(f"{score.density:.4f} of the body's synapses active a token")
 
@@ -150,6 +161,7 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 @click.command()
 @click.argument("model", type=str)
 @tokenizer_option
+@checkpoint_options
 @click.option("--prompt", default="In the beginning", show_default=True)
 @click.option("--tokens", type=click.IntRange(1), default=200, show_default=True)
 @click.option(
@@ -159,39 +171,49 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 @click.option("--seed", default=0, show_default=True)
 @click.option("--stop", help="End after this text.")
 def generate(model: str, tokenizer: str | None, prompt: str, tokens: int, temperature: float, top_p: float,
-             seed: int, stop: str | None) -> None:  # fmt: skip
+             seed: int, stop: str | None, taken: Taken) -> None:  # fmt: skip
     """Continue a prompt token by token: a checkpoint in PyTorch, a .nir file in the event simulator.
 
     Example: spikegpt generate models/kjv-spike-driven.pt --prompt "And God said"
     """
-    pieces = simulated if model.endswith(".nir") else recurrent
-    stdout, seen = sys.stdout.buffer, prompt.encode()
+    start = simulated if is_lowered(model) else recurrent
+    stdout, seen = sys.stdout.buffer, encoded(prompt, "--prompt")
+    ending = encoded(stop, "--stop") if stop else b""
+    pieces = start(model, taken, tokenizer, seen, tokens, temperature, top_p, seed)
+    first = next(pieces)  # whatever is wrong with the model or the prompt shows before anything is printed
     stdout.write(seen)
     stdout.flush()
-    for piece in pieces(model, tokenizer, seen, tokens, temperature, top_p, seed):
+    for piece in chain([first], pieces):
         stdout.write(piece)
         stdout.flush()
         seen += piece
-        if stop and stop.encode() in seen[-len(piece) - len(stop.encode()) :]:
+        if ending and ending in seen[-len(piece) - len(ending) :]:
             break
     stdout.write(b"\n")
 
 
-def recurrent(path: str, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
+def encoded(text: str, option: str) -> bytes:
+    """UTF-8 of what the user typed. Raises UserError where that was none."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{option}: {printable(text)} is not UTF-8 text") from error
+
+
+def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
     """The continuation that a checkpoint gives."""
-    import spikegpt
     from spikegpt.generate import generate
 
-    model = spikegpt.load(path, tokenizer=tokenizer)
+    model = load_model(path, taken, tokenizer)
     return generate(model, known_tokenizer(model.tokenizer, path), *arguments)
 
 
-def simulated(path: str, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
+def simulated(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
     """The continuation that a lowered model gives, event by event."""
     from hw_sim import Simulator
     from spikegpt.sampling import continue_text
 
-    graph = load_graph(path)
+    graph = load_graph(path, taken, tokenizer)
     simulator = Simulator.from_nir(graph)
     return continue_text(
         lambda tokens: simulator.run(tokens).logits[-1], tokenizer_of(path, graph, tokenizer), *arguments

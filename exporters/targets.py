@@ -13,6 +13,7 @@ import numpy as np
 from exporters.manifest import MANIFEST, sha256
 from exporters.nir import write
 from exporters.nir.segments import write_segments
+from hw_sim.graph.origin import facts_in
 from hw_sim.graph.wiring import Wiring
 from spikegpt import __version__
 from spikegpt.corpus import load_corpus
@@ -109,7 +110,7 @@ def export_to(name: str, graph: nir.NIRGraph, out: Path, source: Path | None = N
             "target": name,
             "spikegpt": __version__,
             "versions": {package: version(package) for package in ("nir", "numpy")},
-            "source": {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)},
+            "source": facts_in(graph),
             **({"checkpoint": {"file": source.name, "sha256": sha256(source)}} if source else {}),
             **facts,
             "files": {str(f.relative_to(folder)): sha256(f) for f in sorted(folder.rglob("*")) if f.is_file()},

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from exporters import nir as exporter
-from exporters.loihi import agreement, calibration, netx
+from exporters.loihi import agreement, cost, netx
 from exporters.loihi.lava import supervisor
 from exporters.targets import export_to, sha256
 from hw_sim import Simulator
@@ -279,21 +279,21 @@ def test_quantisation_report_by_hand():
     q = np.array([[127, 2, 0, 1], [127, 2, 0, 1]], np.int8)
     w = q.astype(np.float32) / 127
     w[1, 2] = 0.5 / 127
-    found = calibration.worst_channel(w, q)
+    found = cost.worst_channel(w, q)
     assert found["worst_channel"] == 1
     assert found["relative_error"] == pytest.approx(0.5 / np.sqrt(127**2 + 4 + 1 + 0.25))
-    assert calibration.worst_channel(w[:1], q[:1])["relative_error"] < 1e-7
+    assert cost.worst_channel(w[:1], q[:1])["relative_error"] < 1e-7
 
 
 def test_ranges_are_those_of_the_signals_before_they_saturate(tokens):
     plan = build(quantize(exporter.export(lively_model("spike-driven", tau=2.0))))
-    before = {r.kind: r for r in calibration.ranges(plan, tokens[:20])}
+    before = {r.kind: r for r in cost.ranges(plan, tokens[:20])}
     assert set(before) == {"matrix sum", "LIF input", "membrane", "WKV numerator", "LayerNorm input", "message"}
     assert before["membrane"].largest >= before["LIF input"].largest << fp.CURRENT_SHIFT - 1
     # the first scale in front of a LIF 1024 times as large: its LIF's input outgrows 18 bits and is reported so
     row = plan.names.index("block0_att_gain")
     c, n = plan.field("c")[row], plan.field("n_out")[row]
     plan.constants[c : c + n] *= 1024
-    after = {r.kind: r for r in calibration.ranges(plan, tokens[:20])}
+    after = {r.kind: r for r in cost.ranges(plan, tokens[:20])}
     assert after["LIF input"].node == "block0_att_output_lif"
     assert after["LIF input"].headroom_bits < 0

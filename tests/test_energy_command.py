@@ -87,8 +87,8 @@ def test_a_checkpoint_is_read_once_and_its_plans_are_built_once(run, models, tex
     from spikegpt import checkpoint
 
     read, built = [], []
-    reading, building = checkpoint.read_torch, simulator.build
-    monkeypatch.setattr(checkpoint, "read_torch", lambda path: read.append(path) or reading(path))
+    reading, building = checkpoint.read_weights, simulator.build
+    monkeypatch.setattr(checkpoint, "read_weights", lambda path: read.append(path) or reading(path))
     monkeypatch.setattr(simulator, "build", lambda graph: built.append(graph) or building(graph))
     code, _, err = run("energy-report", models["spike-driven"], "--data", text, "--tokens", 40)
     assert code == 0, err

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from exporters import nir as exporter
 from exporters.loihi.lava import supervisor
@@ -12,10 +13,12 @@ from exporters.loihi.lava.blocks.cut import cut
 from hw_sim import Simulator
 from hw_sim.counts.compare import compare
 from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
 from hw_sim.plan import Op
 from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import leftovers, lively_model
+from tests.random_networks import TOKENS, networks
 
 lava = pytest.mark.lava
 
@@ -103,3 +106,18 @@ def test_stages_hand_on_all_that_the_next_one_needs(variant, tokens):
                 part.signals[stage.receive] = parts[k - 1].signals[stages[k - 1].carry]
             output = part.step(int(token))
         assert np.array_equal(output, whole.step(int(token)))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(networks(integer=True, loops=True))
+def test_stages_of_any_network_are_the_whole_of_it(graph):
+    plan = build(graph)
+    stages = cut(plan)
+    whole, parts = Interpreter(plan), [Interpreter(plan, stage.rows) for stage in stages]
+    for token in range(TOKENS):
+        expected = whole.step(token)
+        for k, (stage, part) in enumerate(zip(stages, parts, strict=True)):
+            if k:
+                part.signals[stage.receive] = parts[k - 1].signals[stages[k - 1].carry]
+            part.step(token)
+        assert [part.output.tolist() for part in parts if part.output is not None] == [expected.tolist()]

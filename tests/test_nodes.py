@@ -8,12 +8,11 @@ import pytest
 from exporters import nir as exporter
 from hw_sim import Simulator
 from hw_sim.counts.counts import merge
-from hw_sim.counts.nodes import ELEMENTWISE, elementwise_totals, messages, node_counts
+from hw_sim.counts.nodes import ELEMENTWISE, elementwise_totals, node_counts
 from hw_sim.energy.measure import counted
 from hw_sim.graph.quantize import quantize
 from hw_sim.plan import Op
 from hw_sim.plan.interpreter import Interpreter
-from spikegpt import UserError
 from tests.conftest import lively_model
 
 TOKENS = np.random.default_rng(3).integers(0, 50, 40)
@@ -28,11 +27,11 @@ def recount(plan, tokens: np.ndarray) -> dict[str, Counter]:
     """Operations and bytes of every node, one synapse and one word at a time where that is what is counted."""
     slow, found = Interpreter(plan), {name: Counter() for name in plan.names}
     for token in tokens:
-        for row, name in zip(plan.table, plan.names, strict=True):
-            op, x, _, n_in, n_out, *_, e, forgets, _ = row.tolist()
+        for i, name in enumerate(plan.names):
+            op, x, _, n_in, n_out, *_, e, forgets, _ = plan.row(i)
             seen, c = slow.signals[x : x + n_in].copy(), found[name]
             drives = slow.spikes[e : e + n_in].copy()
-            slow.execute(row.tolist(), int(token))
+            slow.execute(i, int(token))
             if op in (Op.EVENTS, Op.SPARSE, Op.DENSE):
                 values = drives if op == Op.EVENTS else seen
                 for value in values:
@@ -114,28 +113,3 @@ def test_the_energy_report_prices_the_same_counts():
     for kind, attribute in (("acs", "synops"), ("graded", "graded"), ("macs", "macs"), ("dense", "dense")):
         assert getattr(found, kind) == sum(getattr(node, attribute) for node in nodes.values())
     assert found.elementwise == elementwise_totals(nodes)
-
-
-def test_messages_of_a_placement_are_spikes_times_the_other_cores_that_need_them():
-    simulator, _ = simulated("spike-driven")
-    simulator.reset()
-    plan, result = simulator.plan, simulator.run(TOKENS, record=True)
-    placed = [*result.spikes, *(m.name for m in result.matrices if m.spike_fed)]
-    one_core = dict.fromkeys(placed, (0,))
-    assert set(messages(plan, result, one_core).values()) == {0}
-    cores = {name: (i % 3, 3 + i % 2) for i, name in enumerate(placed)}
-    expected = {}
-    lists = {int(plan.field("e")[i]): plan.names[i] for i in plan.rows(Op.LIF)}
-    for e, name in lists.items():
-        readers = [plan.names[i] for i in plan.rows(Op.EVENTS) if plan.field("e")[i] == e]
-        half = -(-result.spikes[name].shape[1] // 2)
-        expected[name] = 0
-        for _, neuron in zip(*np.nonzero(result.spikes[name]), strict=True):
-            own = cores[name][0] if neuron < half else cores[name][1]
-            expected[name] += len({core for reader in readers for core in cores[reader]} - {own})
-    assert messages(plan, result, cores) == expected
-    assert sum(expected.values()) > 0
-    nodes = node_counts(plan, result, cores)
-    assert {name: nodes[name].messages for name in expected} == expected
-    with pytest.raises(UserError, match="block0_att_key"):
-        messages(plan, result, {k: v for k, v in cores.items() if k != "block0_att_key"})

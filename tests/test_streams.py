@@ -191,6 +191,15 @@ def test_a_trace_of_a_run_that_failed_leaves_nothing(plan, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_network_without_neurons_has_a_trace_without_spikes(tmp_path):
+    plan = build(quantize(exporter.export(lively_model("continuous"))))
+    with Trace(plan, tmp_path / "t.npz") as trace:
+        score(Simulator(plan), TEXT[:20], trace=trace)
+    with np.load(tmp_path / "t.npz") as stored:
+        assert stored["synops"].tolist() == [0] * 20
+        assert stored["neuron"].size == stored["populations"].size == 0
+
+
 @pytest.fixture
 def network(tmp_path):
     path = tmp_path / "net.nir"

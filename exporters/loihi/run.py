@@ -1,10 +1,10 @@
 """Run the exported network in Lava on a text: python run.py --text "In the beginning" (needs lava-nc and numpy)."""
 
 import argparse
+import json
 import sys
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 
@@ -12,7 +12,8 @@ HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True  # the folder stays what its manifest says
 sys.path.insert(0, str(HERE / "lava_runtime"))
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
-BYTES = 256  # tokens of a network that reads bytes
+TOKENIZER = "tokenizer.json"  # beside this file, for a network whose tokens are not bytes
+NOTHING: np.ndarray = np.empty((0, 0))
 
 
 def main() -> None:
@@ -24,22 +25,24 @@ def main() -> None:
     arguments = parser.parse_args()
     from exporters.loihi.lava import supervisor
     from hw_sim.plan import Plan
+    from spikegpt.arrays import read_arrays
     from spikegpt.errors import UserError
 
     try:
         plan = Plan.load(HERE / "weights.npz")
-        if arguments.text is not None and plan.n_vocab != BYTES:
-            parser.error(f"the {plan.n_vocab} tokens of this network are not bytes: pass --tokens FILE.npy")
-        text = arguments.text is not None
-        tokens: Any = np.frombuffer(arguments.text.encode(), np.uint8) if text else np.load(arguments.tokens)
-        if not isinstance(tokens, np.ndarray) or tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        if arguments.text is not None:
+            text = arguments.text.encode()
+            tokens = tokenizer(plan.n_vocab).encode(text)
+        else:
+            tokens = read_arrays(arguments.tokens).get("", NOTHING)
+        if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
             parser.error(f"{arguments.tokens}: whole numbers (T,) are needed, as numpy.save writes them")
         if len(tokens) < 2 or tokens.min() < 0 or tokens.max() >= plan.n_vocab:
             parser.error(f"at least 2 tokens of 0 to {plan.n_vocab - 1} are needed")
         run = supervisor.run(plan, tokens)
         if arguments.out:
             save(arguments.out, {"logits": run.logits, **run.spikes})
-    except (UserError, OSError, ValueError, EOFError, BadZipFile) as error:
+    except (UserError, OSError, ValueError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
@@ -48,9 +51,28 @@ def main() -> None:
     logits = run.logits.astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    bits = -log_p[np.arange(len(tokens) - 1), tokens[1:].astype(int)].mean() / np.log(2)
-    unit = "byte" if text else "token"
-    print(f"{bits:.4f} bits per {unit} over {len(tokens) - 1} {unit}s")
+    bits = -log_p[np.arange(len(tokens) - 1), tokens[1:].astype(int)].sum() / np.log(2)
+    per_token = f"{bits / (len(tokens) - 1):.4f} bits per token over {len(tokens) - 1} tokens"
+    if arguments.text is None:
+        print(per_token)
+        return
+    first = len(tokenizer(plan.n_vocab).decode(tokens[:1]))  # bytes of the token that nothing predicts
+    if len(tokens) == len(text):
+        print(f"{bits / (len(text) - first):.4f} bits per byte over {len(text) - first} bytes")
+    else:
+        print(f"{bits / (len(text) - first):.4f} bits per byte over {len(text) - first} bytes; {per_token}")
+
+
+def tokenizer(n_vocab: int) -> Any:
+    """How this network's text becomes tokens. Raises UserError where nobody said."""
+    from spikegpt.errors import UserError
+    from spikegpt.tokenizer import default_tokenizer, tokenizer_from_dict
+
+    place = HERE / TOKENIZER
+    found = tokenizer_from_dict(json.loads(place.read_bytes())) if place.exists() else default_tokenizer(n_vocab)
+    if found is None:
+        raise UserError(f"the {n_vocab} tokens of this network are not bytes: pass --tokens FILE.npy")
+    return found
 
 
 def save(path: Path, arrays: dict[str, Any]) -> None:

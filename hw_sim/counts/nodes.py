@@ -4,34 +4,14 @@ All follows from the counters of the run and the shapes in the plan; nothing is 
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from math import prod
 
 from hw_sim.counts.counts import Counts, MatrixCount, PopulationCount
 from hw_sim.plan import Op, Plan
-from spikegpt.errors import UserError
 
 ELEMENTWISE = ("mul", "add", "cmp", "exp", "div", "sqrt")
-
-# Element-wise operations a channel, by operation of the plan.
-PER_CHANNEL: dict[Op, dict[str, int]] = {
-    Op.SCALE: {"mul": 1},
-    Op.ADD: {"add": 1},
-    Op.LAYER_NORM: {"mul": 3, "add": 4},  # square, scale, weight; mean, centre, variance, bias
-    Op.LIF: {"mul": 1, "add": 2, "cmp": 1},
-    Op.WKV: {"mul": 6, "add": 10, "cmp": 2, "exp": 4, "div": 1},
-    Op.SIGMOID: {"exp": 1, "div": 1, "add": 1},
-    Op.SQUARED_RELU: {"mul": 1, "cmp": 1},
-    Op.MULTIPLY: {"mul": 1},
-}
-PER_NODE: dict[Op, dict[str, int]] = {Op.LAYER_NORM: {"sqrt": 1, "div": 3}}  # the two means and the inverse root
-
-# Vectors of the width of the node that a token reads of its parameters, and reads and writes of its state.
-PARAMETERS: dict[Op, int] = {Op.SCALE: 1, Op.LAYER_NORM: 2, Op.WKV: 2}  # and eps; a LIF: `_lif_parameters`
-STATE_READ: dict[Op, int] = {Op.DELAY_READ: 1, Op.LIF: 1, Op.WKV: 3}
-STATE_WRITTEN: dict[Op, int] = {Op.DELAY_WRITE: 1, Op.LIF: 1, Op.WKV: 3}
 
 
 @dataclass(frozen=True)
@@ -43,7 +23,7 @@ class NodeCount:
     squared ReLU of an integer plan), or `macs` on other real inputs. `active` and `idle` are neuron updates with and
     without input. Bytes are those of the plan's buffers: `weight_bytes_read` of matrices (rows of active inputs where
     zeros are skipped) and of the embedding's row, `parameter_bytes_read` of all other constants; nothing writes
-    either. `messages` is None where no placement was given.
+    either.
     """
 
     name: str
@@ -60,23 +40,17 @@ class NodeCount:
     parameter_bytes_read: int = 0
     state_bytes_read: int = 0
     state_bytes_written: int = 0
-    messages: int | None = None
 
 
-def node_counts(plan: Plan, counts: Counts, cores: Mapping[str, Sequence[int]] | None = None) -> dict[str, NodeCount]:
-    """The nodes of a plan in order of execution, with what they did in a run of it.
-
-    `cores` places nodes for `messages`. Raises UserError as `messages` does.
-    """
+def node_counts(plan: Plan, counts: Counts) -> dict[str, NodeCount]:
+    """The nodes of a plan in order of execution, with what they did in a run of it."""
     tokens = counts.matrices[0].tokens
     matrices, populations = {m.name: m for m in counts.matrices}, {p.name: p for p in counts.populations}
-    sent = messages(plan, counts, cores) if cores is not None else {}
     rows: dict[str, list[int]] = {}
     for i, name in enumerate(plan.names):
         rows.setdefault(name, []).append(i)
     return {
-        name: _node(plan, name, own, tokens, matrices.get(name), populations.get(name), sent.get(name))
-        for name, own in rows.items()
+        name: _node(plan, name, own, tokens, matrices.get(name), populations.get(name)) for name, own in rows.items()
     }
 
 
@@ -88,47 +62,21 @@ def elementwise_totals(nodes: Mapping[str, NodeCount]) -> dict[str, int]:
     return {kind: total[kind] for kind in ELEMENTWISE}
 
 
-def messages(plan: Plan, counts: Counts, cores: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """Spike messages between cores by population, for `cores`: the cores of every population and spike-fed matrix.
-
-    A population's neurons are split over its cores in order, as evenly as can be; a matrix's outputs likewise, so
-    that each of its cores needs every spike. A spike goes once to every core that holds a part of a matrix which
-    reads it, except to its own. Raises UserError for a population or matrix that is placed nowhere.
-    """
-    readers: dict[int, set[int]] = {}
-    for i in plan.rows(Op.EVENTS):
-        readers.setdefault(int(plan.field("e")[i]), set()).update(_placed(plan.names[i], cores))
-    sent = {}
-    for i, population in zip(plan.rows(Op.LIF), counts.populations, strict=True):
-        targets, own = readers.get(int(plan.field("e")[i]), set()), _placed(population.name, cores)
-        parts = zip(own, np.array_split(population.fired, len(own)), strict=True)
-        sent[population.name] = sum(int(part.sum()) * len(targets - {core}) for core, part in parts)
-    return sent
-
-
-def _placed(name: str, cores: Mapping[str, Sequence[int]]) -> Sequence[int]:
-    if not cores.get(name):
-        raise UserError(f"the placement names no core for node {name!r}")
-    return cores[name]
-
-
 def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCount | None,
-          population: PopulationCount | None, sent: int | None) -> NodeCount:  # fmt: skip
+          population: PopulationCount | None) -> NodeCount:  # fmt: skip
     per_token: Counter[str] = Counter()
-    parameters = read = written = weights = 0  # words a token, but `weights`: words
+    parameters = read = written = weights = 0  # words a token, but `weights`: bytes
     for i in rows:
-        op, n = Op(plan.table[i, 0]), int(plan.field("n_out")[i])
-        for kind, count in PER_CHANNEL.get(op, {}).items():
-            per_token[kind] += count * n
-        per_token.update(PER_NODE.get(op, {}))
-        forgets = op == Op.LIF and bool(plan.field("shift")[i])  # its membrane is never looked at again
-        parameters += n * (_lif_parameters(plan) if op == Op.LIF else PARAMETERS.get(op, 0)) + (op == Op.LAYER_NORM)
-        read += 0 if forgets else n * STATE_READ.get(op, 0)
-        written += n * STATE_WRITTEN.get(op, 0)
-        if op == Op.EMBED:
-            weights += n * tokens * plan.constants.itemsize
-        elif matrix and op in (Op.EVENTS, Op.SPARSE, Op.DENSE):
-            weights += (matrix.dense if op == Op.DENSE else matrix.effective) * plan.weights.itemsize
+        row, operation = plan.row(i), plan.operation(i)
+        per_token.update(operation.elementwise(row))
+        read += row.n_out * operation.state_read if operation.looks_back(row) else 0
+        written += row.n_out * operation.state_written
+        if row.op == Op.EMBED:  # a row of the table
+            weights += row.n_out * tokens * plan.constants.itemsize
+        else:
+            parameters += sum(map(prod, operation.parameters(row, plan.integer)))
+        if matrix and operation.matrix:
+            weights += (matrix.effective if operation.input_major else matrix.dense) * plan.weights.itemsize
     return NodeCount(
         name,
         tuple(Op(plan.table[i, 0]).name for i in rows),
@@ -144,10 +92,4 @@ def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCou
         parameter_bytes_read=parameters * tokens * plan.constants.itemsize,
         state_bytes_read=read * tokens * plan.state.itemsize,
         state_bytes_written=written * tokens * plan.state.itemsize,
-        messages=sent,
     )
-
-
-def _lif_parameters(plan: Plan) -> int:
-    """Decay and threshold; in float32 resistance, leak and reset besides."""
-    return 2 if plan.integer else 5

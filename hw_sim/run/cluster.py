@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from hw_sim.counts.counts import Score
 from hw_sim.plan import Plan
 from hw_sim.run.resume import Finished
 from hw_sim.run.simulator import Simulator
-from hw_sim.run.streams import Score, combine, score
+from hw_sim.run.streams import combine, score
 from spikegpt.errors import UserError
 
 ROUNDS = 4  # in which streams are given out, the last three because all copies of the plan were lost with workers

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hw_sim.counts.counts import Counts, MatrixCount, PopulationCount
-from hw_sim.plan import Op, Plan
-from hw_sim.run.streams import Score
+from hw_sim.counts.counts import Counts, MatrixCount, PopulationCount, Score
+from hw_sim.plan import Plan
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
 
@@ -33,7 +32,7 @@ class Finished:
                 )
             files = {k: folder / f"stream{k}.json" for k in range(len(streams))}
             self.scores = {k: _score(json.loads(path.read_text())) for k, path in files.items() if path.exists()}
-            neurons = plan.field("n_out")[plan.rows(Op.LIF)].tolist()
+            neurons = [p.neurons for p in plan.populations]
             for k, score in self.scores.items():
                 if [p.neurons for p in score.counts.populations] != neurons:
                     raise ValueError(f"the populations of stream {k} are not the network's")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hw_sim.counts.counts import Result
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from hw_sim.run.simulator import CHUNK
 from spikegpt.errors import UserError
 from spikegpt.files import write_atomically
@@ -28,17 +28,13 @@ class Trace:
 
     def __init__(self, plan: Plan, path: Path, membranes: Sequence[str] = ()):
         self.plan, self.path, self.membrane_of = plan, path, tuple(membranes)
-        lifs = plan.rows(Op.LIF)
-        self.names = [plan.names[i] for i in lifs]
-        sizes = plan.field("n_out")[lifs]
-        self.starts = np.cumsum(sizes) - sizes
-        assert np.array_equal(self.starts, plan.field("e")[lifs]), "populations lie in the order of their rows"
-        state = dict(zip(self.names, zip(plan.field("s")[lifs], sizes, strict=True), strict=True))
-        self.places = np.array([_place(name, state) for name in membranes], np.int64)
+        self.names = [p.name for p in plan.populations]
+        self.starts = np.array([p.first for p in plan.populations], np.int64)
+        self.places = np.array([_place(name, plan) for name in membranes], np.int64)
         self.fan_out = np.zeros(plan.n_events, np.int64)
-        for i in plan.rows(Op.EVENTS):
-            e, n_in = int(plan.field("e")[i]), int(plan.field("n_in")[i])
-            self.fan_out[e : e + n_in] += plan.field("n_out")[i]
+        for i in plan.matrices:
+            if plan.operation(i).listens:
+                self.fan_out[plan.listened(i).place] += plan.row(i).n_out
         self.piece = 1 if membranes else CHUNK  # the state is seen between two runs
         self.tokens = 0
 
@@ -56,7 +52,8 @@ class Trace:
 
     def add(self, result: Result, state: np.ndarray) -> None:
         """Append a run of `piece` tokens or fewer, after which the state is `state`."""
-        raster = np.concatenate([result.spikes[name] for name in self.names], axis=1)
+        nothing = np.zeros((len(result.logits), 0), np.uint8)  # a network may have no neurons
+        raster = np.concatenate([nothing, *(result.spikes[name] for name in self.names)], axis=1)
         when, which = np.nonzero(raster)
         self._write("token", when + self.tokens)
         self._write("neuron", which)
@@ -99,10 +96,12 @@ def _parent(path: Path) -> Path:
     return path.parent
 
 
-def _place(name: str, state: dict[str, tuple[int, int]]) -> int:
+def _place(name: str, plan: Plan) -> int:
     """Where a neuron's membrane lies in the state."""
-    population, _, index = name.rpartition(":")
-    if population not in state or not index.isdecimal() or int(index) >= state[population][1]:
-        known = f"neurons 0 to {state[population][1] - 1}" if population in state else ", ".join(sorted(state)[:4])
+    called, _, index = name.rpartition(":")
+    population = next((p for p in plan.populations if p.name == called), None)
+    if population is None or not index.isdecimal() or int(index) >= population.neurons:
+        first = ", ".join(sorted(p.name for p in plan.populations)[:4])
+        known = f"neurons 0 to {population.neurons - 1}" if population else first
         raise UserError(f"no neuron {name!r} (POPULATION:INDEX): there are {known}")
-    return int(state[population][0]) + int(index)
+    return plan.held(population.row).start + int(index)

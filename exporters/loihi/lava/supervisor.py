@@ -19,7 +19,7 @@ import numpy as np
 from exporters.loihi.lava.blocks.cut import cut
 from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.lava.watch import ERROR
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
 
@@ -142,16 +142,13 @@ def kill_session(child: subprocess.Popen) -> None:
 
 def collect(plan: Plan, folder: Path, time_s: float) -> LavaRun:
     """Put the files of all stages together."""
-    e, n_out = plan.field("e"), plan.field("n_out")
     spikes: dict[str, np.ndarray] = {}
     logits = np.zeros(0)
     for k, stage in enumerate(cut(plan)):
         with np.load(folder / f"stage{k}.npz") as stored:
             raster = stored["spikes"]
             logits = stored["logits"] if stored["logits"].size else logits
-        for row in stage.rows:
-            if plan.table[row, 0] == Op.LIF:
-                spikes[plan.names[row]] = raster[:, e[row] : e[row] + n_out[row]]
+        spikes |= {p.name: raster[:, p.place] for p in plan.populations if p.row in stage.rows}
     return LavaRun((logits / fp.ONE).astype(np.float32), spikes, time_s)
 
 
