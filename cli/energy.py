@@ -3,7 +3,6 @@
 import platform
 import shlex
 import sys
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +26,11 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
-from spikegpt import __version__
+from cli.parameters import NewFolder, Real, force_option
+from spikegpt import __version__, files, folders
 from spikegpt.config import PRESETS, preset
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from spikegpt.corpus import Corpus
 
 REGRESSED = 1  # exit code
+KIND, FORMS = "report", ("report.json", "report.md", "report.html")  # of the folder --out, and its files
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
@@ -49,7 +49,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.argument("models", type=str, nargs=-1)
 @click.option("--name", "labels", multiple=True, help="Name of a row, one for each model in their order.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="No checkpoint: this shape at assumed rates.")
-@click.option("--rate", type=click.FloatRange(0, 1), help="Assumed density of all matrix inputs, with --preset.")
+@click.option("--rate", type=Real(0, 1), help="Assumed density of all matrix inputs, with --preset.")
 @click.option("--rates", type=click.Path(path_type=Path), help="YAML: part of a block to its density, with --preset.")
 @data_option
 @tokenizer_option
@@ -65,13 +65,14 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--baselines", type=click.Choice(["gpt", "all"]), default="gpt", show_default=True)
 @click.option("--baseline", type=click.Path(path_type=Path), help="Earlier report.json; exit code 1 on a regression.")
 @click.option("--max-increase", default="5%", show_default=True, help="Of SynOps or energy over --baseline.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
+@click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
                   rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
                   context: int | None, mode: str, batch: int, names: tuple[str, ...],
                   precisions: tuple[str, ...], placement: Path | None, baselines: str, baseline: Path | None,
-                  max_increase: str, out: Path | None, as_json: bool, taken: Taken) -> None:  # fmt: skip
+                  max_increase: str, out: Path | None, force: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
@@ -83,6 +84,8 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
 
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
+    if out is not None:
+        folders.check(out, KIND, force=force, shared=FORMS)
     limit = fraction(max_increase)
     earlier = read_report(baseline) if baseline else None
     settings = Settings(
@@ -122,7 +125,7 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
         with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
             found = [open_model(path, taken, tokenizer) for path in models]
             report = report_of(found, text, settings, names=labels, provenance=provenance, progress=advance)
-    publish(report, out, as_json)
+    publish(report, out, force, as_json)
     if earlier:
         worse = regressions(earlier, report, limit)
         for line in worse:
@@ -163,7 +166,7 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, 
     return shape, values
 
 
-def publish(report: "Report", out: Path | None, as_json: bool) -> None:
+def publish(report: "Report", out: Path | None, force: bool, as_json: bool) -> None:
     """Write the report in all its forms, and print one."""
     text = msgspec.json.format(msgspec.json.encode(report), indent=1).decode()
     if out:
@@ -171,8 +174,9 @@ def publish(report: "Report", out: Path | None, as_json: bool) -> None:
         from hw_sim.energy.markdown import document
 
         forms = {"report.json": text + "\n", "report.md": document(report), "report.html": page(report)}
-        for name, content in forms.items():
-            write_atomically(out / name, partial(Path.write_text, data=content))
+        with folders.new_folder(out, KIND, force=force, shared=FORMS) as new:
+            for name, content in forms.items():
+                files.write_text(new.path / name, content)
     if as_json:
         click.echo(text)
         return

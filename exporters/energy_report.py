@@ -11,7 +11,6 @@ import numpy as np
 from exporters import nir as exporter
 from exporters.loihi.mapping import CHIPS
 from exporters.loihi.mapping.describe import footprint
-from exporters.manifest import sha256
 from hw_sim.energy.measure import Measurement, measure, variant_of
 from hw_sim.energy.report import build
 from hw_sim.energy.schema import Report, Shape
@@ -21,6 +20,7 @@ from hw_sim.graph.quantize import quantize
 from spikegpt.config import TRANSFORMER
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import UserError
+from spikegpt.folders import digest
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
 from spikegpt.weights import find
 
@@ -115,7 +115,7 @@ def report_of(
             qualities.append(quality_of(m, name, part))
         else:
             runs.append(run(m, m.graph, name, part, progress))
-        facts[f"model_{i + 1}"] = f"{name}: {m.path}, sha256 {sha256(m.file)}"
+        facts[f"model_{i + 1}"] = f"{name}: {m.path}, sha256 {digest(m.file)}"
     own = runs[0]
     facts["part_sha256"] = own.text_sha256
     int8 = run(first, quantize(first.graph), f"{own.work.name}-int8", own.tokens, progress)

@@ -1,13 +1,13 @@
 """Whether a stored plan may be run: every row is a known operation whose places lie inside the plan's buffers."""
 
+from math import prod
+
 import numpy as np
 
-from hw_sim.plan.memory import READS_X, READS_Z, WRITES_Y
-from hw_sim.plan.plan import FIELDS, Op, Plan
+from hw_sim.plan.ops import OPERATIONS, Op, Row
+from hw_sim.plan.plan import FIELDS, Plan
 from spikegpt.errors import UserError
 
-MATRICES = {Op.EVENTS, Op.DENSE, Op.SPARSE}
-STATE = {Op.DELAY_READ: 1, Op.DELAY_WRITE: 1, Op.LIF: 1, Op.WKV: 3}  # vectors of n_out
 MOST = 1 << 24  # signals and neurons: memory is asked for by their numbers alone
 SHIFT = 62  # bits
 
@@ -26,32 +26,30 @@ def check_rows(plan: Plan) -> None:
     ops = plan.table[:, 0].tolist()
     if ops.count(Op.OUTPUT) != 1 or Op.EMBED not in ops:
         raise UserError("it needs one output and a table of tokens")
-    populations = {
-        (row[FIELDS.index("e")], row[FIELDS.index("n_out")]) for row in plan.table.tolist() if row[0] == Op.LIF
-    }
-    for name, values in zip(plan.names, plan.table.tolist(), strict=True):
-        if not _fits(plan, dict(zip(FIELDS, values, strict=True)), populations):
+    rows = [Row(*values) for values in plan.table.tolist()]
+    populations = {(row.e, row.n_out) for row in rows if row.op in OPERATIONS and OPERATIONS[Op(row.op)].fires}
+    for name, row in zip(plan.names, rows, strict=True):
+        if not _fits(plan, row, populations):
             raise UserError(f"the row of node {name!r} names an unknown operation or places outside the buffers")
 
 
-def _fits(plan: Plan, row: dict[str, int], populations: set[tuple[int, int]]) -> bool:
-    op, n_in, n_out = row["op"], row["n_in"], row["n_out"]
-    if op not in set(Op) or min(n_in, n_out) < 1 or not 0 <= row["shift"] <= SHIFT:
+def _fits(plan: Plan, row: Row, populations: set[tuple[int, int]]) -> bool:
+    if row.op not in OPERATIONS or min(row.n_in, row.n_out) < 1 or not 0 <= row.shift <= SHIFT:
         return False
-    if op not in MATRICES | {Op.EMBED} and n_in != n_out:
+    operation, looks_up = OPERATIONS[Op(row.op)], row.op == Op.EMBED
+    if not operation.matrix and not looks_up and row.n_in != row.n_out:
         return False
-    if (op == Op.EMBED and n_in != plan.n_vocab) or (op == Op.EVENTS and (row["e"], n_in) not in populations):
+    if (looks_up and row.n_in != plan.n_vocab) or (operation.listens and (row.e, row.n_in) not in populations):
         return False
-    lif = 2 if plan.integer else 5
-    constants = {Op.EMBED: n_in * n_out, Op.SCALE: n_out, Op.LAYER_NORM: 2 * n_out + 1, Op.LIF: lif * n_out,
-                 Op.WKV: 2 * n_out}  # fmt: skip
+    constants = sum(prod(shape) for shape in operation.parameters(row, plan.integer))
+    kept = max(operation.state_read, operation.state_written)
     places = (
-        ("x", n_in if op in READS_X else 0, plan.n_signals),
-        ("z", n_out if op in READS_Z else 0, plan.n_signals),
-        ("y", n_out if op in WRITES_Y else 0, plan.n_signals),
-        ("w", n_in * n_out if op in MATRICES else 0, len(plan.weights)),
-        ("c", constants.get(Op(op), 0), len(plan.constants)),
-        ("s", STATE.get(Op(op), 0) * n_out, len(plan.state)),
-        ("e", n_out if op == Op.LIF else 0, plan.n_events),
+        (row.x, row.n_in if "x" in operation.reads else 0, plan.n_signals),
+        (row.z, row.n_out if "z" in operation.reads else 0, plan.n_signals),
+        (row.y, row.n_out if operation.writes else 0, plan.n_signals),
+        (row.w, row.n_in * row.n_out if operation.matrix else 0, len(plan.weights)),
+        (row.c, constants, len(plan.constants)),
+        (row.s, kept * row.n_out, len(plan.state)),
+        (row.e, row.n_out if operation.fires else 0, plan.n_events),
     )
-    return all(row[field] >= 0 and (not size or row[field] + size <= room) for field, size, room in places)
+    return all(at >= 0 and (not size or at + size <= room) for at, size, room in places)
