@@ -1,4 +1,6 @@
 # Two commands: `make demo` does the whole job on the shipped model, `make test` checks everything.
+# What tests may not skip for: names of tests/conftest.py.
+REQUIRED ?= lava
 PYTHON ?= python3.11
 # As on a Loihi host; the exported folder is tested on it where one is present.
 PYTHON310 ?= $(firstword $(wildcard $(HOME)/.pyenv/versions/3.10.*/bin/python3.10) python3.10)
@@ -20,7 +22,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	SPIKEGPT_REQUIRE_LAVA=1 $(BIN)/python -m pytest
+	SPIKEGPT_REQUIRE="$(REQUIRED)" $(BIN)/python -m pytest
 
 # torch first and by version: another range would pull the newest build with CUDA. lava-nc declares Python < 3.11 but
 # runs on newer with exporters/loihi/lava/compat.py; its other requirements are pinned too low, hence --no-deps. The last

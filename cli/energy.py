@@ -4,7 +4,6 @@ import os
 import platform
 import shlex
 import sys
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,20 +11,40 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from cli.inputs import data_option, load_text, progress_bar, split_option, tokenizer_option
+from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
+    data_option,
+    is_lowered,
+    known_tokenizer,
+    load_graph,
+    load_model,
+    load_text,
+    progress_bar,
+    source_of,
+    split_option,
+    tokenizer_of,
+    tokenizer_option,
+)
+from cli.parameters import NewFolder, Real, force_option
 from hw_sim.energy.quality import TOKENS
-from spikegpt import __version__
+from spikegpt import __version__, files, folders
 from spikegpt.config import PRESETS, preset
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from exporters.energy_report import Opened
     from hw_sim.energy.gate import Compared, Limits
     from hw_sim.energy.profiles import Profile
     from hw_sim.energy.schema import Report, Shape
+    from spikegpt.corpus import Corpus
 
 REGRESSED = 1  # exit code, for nothing else
+KIND, FORMS = "report", ("report.json", "report.md", "report.html")  # of the folder --out, and its files
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
@@ -33,10 +52,11 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.argument("models", type=str, nargs=-1)
 @click.option("--name", "labels", multiple=True, help="Name of a row, one for each model in their order.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="No checkpoint: this shape at assumed rates.")
-@click.option("--rate", type=click.FloatRange(0, 1), help="Assumed density of all matrix inputs, with --preset.")
+@click.option("--rate", type=Real(0, 1), help="Assumed density of all matrix inputs, with --preset.")
 @click.option("--rates", type=click.Path(path_type=Path), help="YAML: part of a block to its density, with --preset.")
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option("--tokens", type=click.IntRange(2), default=TOKENS, show_default=True, help="Tokens of text to read.")
 @click.option("--context", type=click.IntRange(1), help="Context of the Transformer; default: that of training.")
@@ -56,14 +76,15 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--max-increase", default="5%", show_default=True, help="Of operations or energy over --baseline.")
 @click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
 @click.option("--junit", type=click.Path(path_type=Path), help="JUnit XML of what --baseline compared.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
+@click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
                   rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
                   context: int | None, mode: str, batch: int, names: tuple[str, ...], precisions: tuple[str, ...],
                   placement: Path | None, tokens_per_s: float, compressors: bool, measure_host: bool, baselines: str,
                   baseline: Path | None, max_increase: str, max_quality_loss: str, junit: Path | None,
-                  out: Path | None, as_json: bool) -> None:  # fmt: skip
+                  out: Path | None, force: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
     Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
@@ -75,6 +96,8 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
 
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
+    if out is not None:
+        folders.check(out, KIND, force=force, shared=FORMS)
     limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
     earlier = read_baseline(baseline) if baseline else None
     if junit and not baseline:
@@ -110,13 +133,29 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
         from exporters.energy_report import report_of
 
+        def text(model: "Opened") -> "tuple[Corpus, np.ndarray]":
+            lowered = is_lowered(model.path)
+            origin = Learned.by_graph(model.path, model.graph) if lowered else Learned.by_model(model.path, model.model)
+            return load_text(data, split, tokens, model.tokenizer, origin)
+
         with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
-            report = report_of(models, partial(load_text, data, split, tokens), settings, names=labels,
-                               tokenizer=tokenizer, placement=placement, compressors=compressors, host=measure_host,
-                               provenance=provenance, progress=advance)  # fmt: skip
-    publish(report, out, as_json)
+            found = [open_model(path, taken, tokenizer) for path in models]
+            report = report_of(found, text, settings, names=labels, placement=placement, compressors=compressors,
+                               host=measure_host, provenance=provenance, progress=advance)  # fmt: skip
+    publish(report, out, force, as_json)
     if earlier:
         gate(earlier, report, limits, junit)
+
+
+def open_model(path: str, taken: Taken, tokenizer: str | None) -> "Opened":
+    """A checkpoint or lowered network, read once. Raises UserError where nobody says what its tokens are."""
+    from exporters.energy_report import Opened
+
+    if is_lowered(path):
+        graph = load_graph(path, taken, tokenizer)
+        return Opened(path, graph, tokenizer_of(path, graph, tokenizer), source_of(path))
+    model = load_model(path, taken, tokenizer)
+    return Opened(path, model, known_tokenizer(model.tokenizer, path), source_of(path))
 
 
 def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, float | dict[str, float]]":
@@ -140,7 +179,7 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, 
     return shape, values
 
 
-def publish(report: "Report", out: Path | None, as_json: bool) -> None:
+def publish(report: "Report", out: Path | None, force: bool, as_json: bool) -> None:
     """Write the report in all its forms, and print one."""
     text = msgspec.json.format(msgspec.json.encode(report), indent=1).decode()
     if out:
@@ -148,8 +187,9 @@ def publish(report: "Report", out: Path | None, as_json: bool) -> None:
         from hw_sim.energy.markdown import document
 
         forms = {"report.json": text + "\n", "report.md": document(report), "report.html": page(report)}
-        for name, content in forms.items():
-            write_atomically(out / name, partial(Path.write_text, data=content))
+        with folders.new_folder(out, KIND, force=force, shared=FORMS) as new:
+            for name, content in forms.items():
+                files.write_text(new.path / name, content)
     if as_json:
         click.echo(text)
         return
@@ -169,7 +209,7 @@ def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | 
     verdict = compare(earlier, compared(report), limits)
     print_gate(verdict)
     if junit:
-        write_atomically(junit, partial(Path.write_text, data=gate_forms.junit(verdict)))
+        files.write_text(junit, gate_forms.junit(verdict))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         click.echo("\n".join(gate_forms.annotations(verdict)), err=True)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -5,35 +5,43 @@ from pathlib import Path
 
 import click
 
+from cli.inputs import Taken, checkpoint_options, is_lowered, load_record, lowered_file
+from cli.parameters import NewFile, force_option
+from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
 @click.option("--block", help="Of a .nir file: list the nodes of this block, e.g. block0.")
-@click.option("--svg", type=click.Path(path_type=Path), help="Of a .nir file: draw --block (default block0) here.")
+@click.option("--svg", type=NewFile(), help="Of a .nir file: draw --block (default block0) here.")
+@force_option
+@checkpoint_options
 @click.option("--json", "as_json", is_flag=True)
-def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, as_json: bool) -> None:
+def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, force: bool, as_json: bool,
+         taken: Taken) -> None:  # fmt: skip
     """Shape, size and origin of a checkpoint; the blocks of a .nir file; the parameter counts of a preset.
 
     Example: spikegpt info models/kjv-spike-driven.pt, or spikegpt info out/nir/model.nir --svg block0.svg
     """
     if (file is None) == (size is None):
         raise UserError("name a file or a --preset, one of the two")
-    if file is not None and file.suffix == ".nir":
-        _network(file, block, svg, as_json)
+    if svg is not None:
+        files.check(svg, force=force)
+    if file is not None and is_lowered(str(file)):
+        _network(lowered_file(str(file)), block, svg, as_json)
         return
     if block or svg:
         raise UserError("--block and --svg need a .nir file; `spikegpt export --target nir` writes one")
     facts: dict[str, object]
     if file is not None:
-        from spikegpt.checkpoint import read
-
-        record = read(file)
-        config = Config.from_dict(record["config"])
-        facts = {"file": str(file), "parameters": config.n_parameters, **config.to_dict(), **record["provenance"]}
+        record = load_record(file, taken)
+        config = load_shape(record, file)
+        facts = {"file": str(file), "parameters": config.n_parameters, **config.to_dict()}
+        facts |= {key: value for key, value in record["provenance"].items() if key not in facts}
     else:
         assert size is not None
         counts = {f"parameters, {variant}": preset(size, variant).n_parameters for variant in (*VARIANTS, TRANSFORMER)}
@@ -43,14 +51,21 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
         return
     for key, value in facts.items():
         number = isinstance(value, int) and not isinstance(value, bool)
-        click.echo(f"{key:26} {value:,}" if number else f"{key:26} {value}")
+        click.echo(f"{printable(key):26} {value:,}" if number else f"{printable(key):26} {printable(value)}")
+
+
+def load_shape(record: dict, file: Path) -> Config:
+    """The configuration of a record whose weights fit it. Raises UserError, as loading the model would."""
+    from spikegpt.checkpoint import from_record
+
+    return from_record(record, file).config
 
 
 def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> None:
     from exporters.nir.drawing import draw
     from exporters.nir.summary import REST, describe, totals
     from hw_sim.graph.foreign import read_foreign
-    from spikegpt.files import write_atomically
+    from hw_sim.graph.origin import facts_in
 
     graph = read_foreign(file)
     blocks = describe(graph)
@@ -59,19 +74,19 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
     if svg is not None:
         drawn = block or ("block0" if "block0" in blocks else REST)
         picture = draw(graph, drawn, blocks[drawn])
-        write_atomically(svg, lambda beside: beside.write_text(picture))
+        files.write_text(svg, picture, signed=True)
     whole = totals([node for nodes in blocks.values() for node in nodes])
     if as_json:
-        metadata = {k: v for k, v in graph.metadata.items() if isinstance(v, str | int | float)}
         listed = {name: {**totals(nodes), "list": nodes} for name, nodes in blocks.items()}
-        click.echo(json.dumps({"file": str(file), **whole, "metadata": metadata, "blocks": listed}))
+        click.echo(json.dumps({"file": str(file), **whole, "metadata": facts_in(graph), "blocks": listed}))
         return
     if block is not None:
         click.echo(f"{'node':32} {'type':12} {'in':>6} {'out':>6} {'values':>11}  output   portable")
         for node in blocks[block]:
+            name = printable(node["name"])
             output = "spikes" if node["spiking"] else "real"
             click.echo(
-                f"{node['name']:32} {node['type']:12} {node['width_in']:6} {node['width_out']:6} {node['values']:11,}  "
+                f"{name:32} {node['type']:12} {node['width_in']:6} {node['width_out']:6} {node['values']:11,}  "
                 f"{output:8} {'yes' if node['portable'] else 'no'}"
             )
         return
@@ -80,4 +95,4 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
     )
     for name, sums in [*((name, totals(nodes)) for name, nodes in blocks.items()), ("all", whole)]:
         nodes_n, *rest, neurons = sums.values()
-        click.echo(f"{name:15} {nodes_n:6,} {' '.join(f'{v:13,}' for v in rest)} {neurons:9,}")
+        click.echo(f"{printable(name):15} {nodes_n:6,} {' '.join(f'{v:13,}' for v in rest)} {neurons:9,}")

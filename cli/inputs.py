@@ -1,18 +1,25 @@
 """What several commands read: a checkpoint or `.nir` file, and a part of a text as tokens."""
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
-from spikegpt.corpus import CHARACTERS, Corpus, load_corpus
-from spikegpt.errors import UserError
-from spikegpt.tokenizer import Bytes, Tokenizer, default_tokenizer, read_tokenizer
+from exporters.manifest import network_of
+from spikegpt.config import RAW_VOCAB, TRANSFORMER, VARIANTS
+from spikegpt.corpus import Corpus, load_corpus
+from spikegpt.errors import Notice, UserError
+from spikegpt.escape import printable
+from spikegpt.tokenizer import Tokenizer, default_tokenizer
+from spikegpt.tokenizer_files import CHARACTERS, agreed, read_tokenizer
+from spikegpt.weights import EXPORT, find
 
 if TYPE_CHECKING:
     import nir
@@ -21,31 +28,98 @@ if TYPE_CHECKING:
 @contextmanager
 def progress_bar(label: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal that vanishes when done; gives the function that advances it."""
+    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.advance(task, done)
 
 
-def load_graph(path: str) -> "nir.NIRGraph":
+@dataclass(frozen=True)
+class Taken:
+    """What the user says of a checkpoint that has no configuration of its own; None: what is likeliest."""
+
+    variant: str | None = None
+    embedding: str | None = None
+
+    @property
+    def binary(self) -> bool | str:
+        return "auto" if self.embedding is None else self.embedding == "binary"
+
+
+def checkpoint_options(command: Callable) -> Callable:
+    """--variant and --embedding, handed on as one argument `taken`, for every command that loads checkpoints."""
+
+    @click.option(
+        "--variant",
+        type=click.Choice([*VARIANTS, TRANSFORMER]),
+        help="Of a checkpoint without a configuration (a state dict, as released or RWKV-4's) [default: canonical].",
+    )
+    @click.option(
+        "--embedding",
+        type=click.Choice(["binary", "raw"]),
+        help=f"Of such a checkpoint [default: binary, as in training; raw for the released {RAW_VOCAB:,} tokens].",
+    )
+    @wraps(command)
+    def told(*arguments: Any, variant: str | None, embedding: str | None, **options: Any) -> Any:
+        return command(*arguments, taken=Taken(variant, embedding), **options)
+
+    return told
+
+
+def load_record(path: str | Path, taken: Taken = Taken()) -> dict:
+    """The record of a checkpoint, read as the user said. Raises UserError where it says otherwise itself."""
+    from spikegpt import checkpoint
+
+    record = checkpoint.read(path, variant=taken.variant, binary_embedding=taken.binary)
+    own = {"variant": taken.variant, "binary_embedding": None if taken.embedding is None else taken.binary}
+    for key, named in own.items():
+        if named is not None and not record.get("inferred") and record["config"].get(key) != named:
+            option = "--variant" if key == "variant" else "--embedding"
+            raise UserError(f"{path}: it says itself {key} = {record['config'].get(key)}; leave {option} away")
+    return record
+
+
+def load_model(path: str | Path, taken: Taken = Taken(), tokenizer: str | None = None) -> Any:
+    """The model of a checkpoint. Raises UserError as `load_record` and `spikegpt.load` do."""
+    from spikegpt import checkpoint
+
+    return checkpoint.from_record(load_record(path, taken), path, tokenizer)
+
+
+def load_graph(path: str, taken: Taken = Taken(), tokenizer: str | None = None) -> "nir.NIRGraph":
     """The float NIR graph of a checkpoint, the graph in a `.nir` file as it is, or the int8 graph of a Loihi export.
 
-    Raises UserError for a folder that is not such an export.
+    It is told the tokenizer, where somebody knows. Raises UserError for a folder that is no such export, and for a
+    network that is no language model.
     """
     from exporters import nir as exporter
+    from hw_sim.graph.origin import vocabulary, with_tokenizer
 
-    if Path(path).is_dir():
-        from exporters.loihi.bundle import INT8_GRAPH
-        from exporters.manifest import read_manifest
+    if not is_lowered(path):
+        return exporter.export(load_model(path, taken, tokenizer))
+    graph = exporter.read(lowered_file(path))
+    vocabulary(graph, path)
+    if tokenizer is not None:
+        with_tokenizer(graph, tokenizer_of(path, graph, tokenizer))
+    return graph
 
-        read_manifest(Path(path), "loihi")
-        return exporter.read(Path(path) / INT8_GRAPH)
-    if path.endswith(".nir"):
-        return exporter.read(path)
-    import spikegpt
 
-    return exporter.export(spikegpt.load(path))
+def lowered_file(path: str) -> Path:
+    """The `.nir` file that a path means: itself, or that of an exported folder. Raises UserError without one."""
+    return network_of(Path(path)) if Path(path).is_dir() else Path(path)
+
+
+def is_lowered(path: str) -> bool:
+    """Whether a path is an exported folder or a `.nir` file, rather than a checkpoint."""
+    place = Path(path)
+    return (place / EXPORT).is_file() if place.is_dir() else place.suffix == ".nir"
+
+
+def source_of(model: str) -> Path:
+    """The file that a model is in: a manifest names it with its digest."""
+    return lowered_file(model) if is_lowered(model) else find(Path(model))
 
 
 data_option = click.option(
@@ -57,7 +131,13 @@ data_option = click.option(
 tokenizer_option = click.option(
     "--tokenizer",
     type=str,
-    help='"bytes", "characters", or a JSON file of the `tokenizers` library or of the released code.',
+    help='For a model that does not carry its own: "bytes", or a JSON file of the `tokenizers` library or of the '
+    "released code.",
+)
+new_tokenizer_option = click.option(
+    "--tokenizer",
+    type=str,
+    help='"bytes", "characters" (those of the text), or a JSON file of the `tokenizers` library or the released code.',
 )
 split_option = click.option(
     "--split",
@@ -92,28 +172,76 @@ def tokenizer_of(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokeniz
 
 
 def tokenizer_if_known(path: str, graph: "nir.NIRGraph", named: str | None) -> Tokenizer | None:
-    """The tokenizer as named, as a model's checkpoint says, else bytes where a graph has 256 inputs, else None."""
-    if not path.endswith(".nir") and not Path(path).is_dir():
-        from spikegpt import checkpoint
+    """The tokenizer that a graph was told, else the one named, else bytes where it has 256 inputs, else None.
 
-        return checkpoint.tokenizer_of(checkpoint.read(path), named)
-    if named is not None:
-        return Bytes() if named == "bytes" else read_tokenizer(named)
-    inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
-    return default_tokenizer(int(inputs[0].output_type["output"][0]))
+    Raises UserError where the one named is another than the model's own.
+    """
+    from hw_sim.graph.origin import tokenizer_in, vocabulary
+
+    vocab = vocabulary(graph, path)
+    return agreed(tokenizer_in(graph), named, vocab) or default_tokenizer(vocab)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The text that a model learned from, by name and sha256 (None where it does not say); `path` names the model."""
+
+    path: str
+    text: str | None = None
+    sha256: str | None = None
+
+    @classmethod
+    def by_graph(cls, path: str, graph: "nir.NIRGraph") -> "Learned":
+        from hw_sim.graph.origin import text_in
+
+        return cls(path, *(text_in(graph) or ()))
+
+    @classmethod
+    def by_model(cls, path: str | Path, model: Any) -> "Learned":
+        return cls(str(path), model.provenance.get("text"), model.provenance.get("text_sha256"))
 
 
 def load_text(
-    data: str | None, split: str | None, tokens: int | None, tokenizer: Tokenizer | None = None
+    data: str | None,
+    split: str | None,
+    tokens: int | None,
+    tokenizer: Tokenizer | None = None,
+    learned: Learned | None = None,
 ) -> tuple[Corpus, np.ndarray]:
     """A part of a text, named after both, and its first `tokens` tokens as its tokenizer cuts (default: bytes).
 
-    Tokens have the corpus's unsigned type and may be mapped from a file: a long text is not copied.
+    Tokens have the corpus's unsigned type and may be mapped from a file: a long text is not copied. Raises UserError
+    where no text is named and the model did not learn from the embedded one, and for tokens that are not the
+    tokenizer's; a Notice says where the part holds text that the model learned from.
     """
+    if data is None and learned is not None:
+        require_embedded(learned)
     corpus = load_corpus(data, tokenizer)
     split = split or ("test" if data is None else "all")
     part = corpus.tokens if split == "all" else corpus.split(split)
     if len(part) < 2:
         raise UserError(f"{corpus.name}: {len(part)} tokens are too few, at least 2 are needed")
+    if learned is not None and corpus.sha256 == learned.sha256 and split in ("all", "train"):
+        text = f"{learned.path} learned from this text: the figures of its part {split!r} are not those of unseen text"
+        warnings.warn(f"{text}; --split test names what it never saw", Notice, stacklevel=2)
     name = corpus.name if split == "all" else f"{corpus.name}, {split} part"
-    return replace(corpus, name=name), part[:tokens]
+    part = part[:tokens]
+    if tokenizer is not None and int(part.max()) >= tokenizer.vocab_size:
+        at = int(np.argmax(part >= tokenizer.vocab_size))
+        raise UserError(
+            f"{corpus.name}: token {int(part[at])} (at {at:,}) is beyond the {tokenizer.vocab_size:,} of the "
+            f"tokenizer: the two do not belong together"
+        )
+    return replace(corpus, name=name), part
+
+
+def require_embedded(learned: Learned) -> None:
+    """Raise UserError unless the embedded text is the one that a model learned from; a Notice where nobody says."""
+    if learned.sha256 is None:
+        text = "does not say what it learned from: measured on the embedded King James Bible; --data names another text"
+        warnings.warn(f"{learned.path} {text}", Notice, stacklevel=2)
+    elif learned.sha256 != load_corpus().sha256:
+        raise UserError(
+            f"{learned.path} learned from another text than the embedded one ({printable(learned.text)}): name --data "
+            f"(--data kjv for the embedded King James Bible)"
+        )

@@ -4,31 +4,40 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cli.inputs import (
+    Learned,
+    Taken,
+    checkpoint_options,
     data_option,
+    is_lowered,
     known_tokenizer,
     load_graph,
+    load_model,
     load_text,
     named_tokenizer,
+    new_tokenizer_option,
     progress_bar,
     split_option,
     tokenizer_of,
     tokenizer_option,
 )
+from cli.parameters import SEED, Device, NewFolder, Real, Text
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
 
 
 @click.command()
 @click.option("--variant", type=click.Choice([*VARIANTS, TRANSFORMER]), default=SPIKE_DRIVEN, show_default=True)
 @data_option
-@tokenizer_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
+@new_tokenizer_option
+@click.option("--out", type=NewFolder(), required=True, help="Folder for checkpoints and logs.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), default="tiny", show_default=True)
 @click.option("--layers", type=int, help="Instead of the preset's.")
 @click.option("--width", type=int, help="Instead of the preset's.")
@@ -36,35 +45,41 @@ from spikegpt.errors import UserError
 @click.option("--batch", default=8, show_default=True, help="Windows a step, over all processes.")
 @click.option("--accumulate", default=1, show_default=True, help="Parts a batch is computed in, to save memory.")
 @click.option("--ctx", default=256, show_default=True, help="Tokens a window.")
-@click.option("--lr", default=5e-3, show_default=True, help="Peak learning rate.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--density", type=float, help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
+@click.option("--lr", type=Real(0, min_open=True), default=5e-3, show_default=True, help="Peak learning rate.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--density", type=Real(), help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
 @click.option("--synops", type=int, help="The same budget as binary synaptic operations a token.")
 @click.option(
     "--teacher",
     type=click.Path(path_type=Path),
     help="A checkpoint whose predictions are to be matched; of equal shape, its weights are the start.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
+@click.option("--device", type=Device(), default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
-@click.option("--resume", is_flag=True, help="Continue the run in --out, if one was begun.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option("--force", is_flag=True, help="Replace the run in --out; with --resume, begin one if there is none.")
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
           width: int | None, steps: int, batch: int, accumulate: int, ctx: int, lr: float, seed: int,
           density: float | None, synops: int | None, teacher: Path | None, device: str, bf16: bool | None,
-          resume: bool) -> None:  # fmt: skip
+          resume: bool, force: bool) -> None:  # fmt: skip
     """Train a model on a text; leaves model.pt, log.csv and run.json. Several processes: start it with torchrun.
 
     Example: spikegpt train --variant spike-driven --steps 8000 --lr 6e-3 --density 0.05 --bf16 --out runs/kjv
     """
     import os
 
+    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from spikegpt import run_folder
     from spikegpt.corpus import load_corpus
     from spikegpt.distributed import choose_device
     from spikegpt.train import TrainConfig
     from spikegpt.train import train as run
 
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        run_folder.check(out, resume=resume, force=force)
     corpus = load_corpus(data, named_tokenizer(tokenizer))
     shape = {k: v for k, v in {"n_layer": layers, "n_embd": width}.items() if v is not None}
     if corpus.tokenizer is not None:
@@ -84,7 +99,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, disable=os.environ.get("RANK", "0") != "0") as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not first) as bar:
         task = bar.add_task("training", total=steps, note="")
         _, score = run(
             config,
@@ -93,10 +108,12 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
             out,
             teacher=teacher,
             resume=resume,
+            force=force,
             device=device,
             report=lambda row: bar.update(task, completed=int(row["step"]), note=note(row)),
+            command=["spikegpt", *sys.argv[1:]],
         )
-    if os.environ.get("RANK", "0") == "0":
+    if first:
         click.echo(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}")
 
 
@@ -122,27 +139,30 @@ def in_units(score: dict) -> str:
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @data_option
 @tokenizer_option
+@checkpoint_options
 @split_option
 @click.option("--tokens", type=click.IntRange(2), help="Only the first N tokens of the part.")
 @click.option("--streams", type=click.IntRange(1), default=8, show_default=True, help="Runs the text is cut into.")
 @click.option("--json", "as_json", is_flag=True)
 def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
-             streams: int, as_json: bool) -> None:  # fmt: skip
+             streams: int, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Bits per byte, character and token of a checkpoint on a text, and the firing rates of its populations.
 
     Example: spikegpt eval models/kjv-spike-driven.pt --split test
     """
-    import spikegpt
     from spikegpt.evaluate import evaluate as run
 
-    model = spikegpt.load(checkpoint, tokenizer=tokenizer)
-    corpus, part = load_text(data, split, tokens, known_tokenizer(model.tokenizer, checkpoint))
+    if is_lowered(str(checkpoint)):
+        raise UserError(f"{checkpoint} has no PyTorch model: use `spikegpt simulate`")
+    model = load_model(checkpoint, taken, tokenizer)
+    units = known_tokenizer(model.tokenizer, checkpoint)
+    corpus, part = load_text(data, split, tokens, units, Learned.by_model(checkpoint, model))
     with progress_bar("evaluating", len(part), as_json) as advance:
         score = run(model, part, streams, advance)
     if as_json:
         click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256}))
         return
-    click.echo(f"{in_units(asdict(score))} of {corpus.name}")
+    click.echo(f"{in_units(asdict(score))} of {printable(corpus.name)}")
     if score.density is not None:
         click.echo(f"{score.density:.4f} of the body's synapses active a token")
 
@@ -150,48 +170,57 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 @click.command()
 @click.argument("model", type=str)
 @tokenizer_option
-@click.option("--prompt", default="In the beginning", show_default=True)
+@checkpoint_options
+@click.option("--prompt", type=Text(), default="In the beginning", show_default=True)
 @click.option("--tokens", type=click.IntRange(1), default=200, show_default=True)
-@click.option(
-    "--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0: always the likeliest."
-)
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--stop", help="End after this text.")
+@click.option("--temperature", type=Real(0), default=0.8, show_default=True, help="0: always the likeliest.")
+@click.option("--top-p", type=Real(0, 1, min_open=True), default=0.95, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--stop", type=Text(), help="End after this text.")
 def generate(model: str, tokenizer: str | None, prompt: str, tokens: int, temperature: float, top_p: float,
-             seed: int, stop: str | None) -> None:  # fmt: skip
+             seed: int, stop: str | None, taken: Taken) -> None:  # fmt: skip
     """Continue a prompt token by token: a checkpoint in PyTorch, a .nir file in the event simulator.
 
     Example: spikegpt generate models/kjv-spike-driven.pt --prompt "And God said"
     """
-    pieces = simulated if model.endswith(".nir") else recurrent
-    stdout, seen = sys.stdout.buffer, prompt.encode()
+    start = simulated if is_lowered(model) else recurrent
+    stdout, seen = sys.stdout.buffer, encoded(prompt, "--prompt")
+    ending = encoded(stop, "--stop") if stop else b""
+    pieces = start(model, taken, tokenizer, seen, tokens, temperature, top_p, seed)
+    first = next(pieces)  # whatever is wrong with the model or the prompt shows before anything is printed
     stdout.write(seen)
     stdout.flush()
-    for piece in pieces(model, tokenizer, seen, tokens, temperature, top_p, seed):
+    for piece in chain([first], pieces):
         stdout.write(piece)
         stdout.flush()
         seen += piece
-        if stop and stop.encode() in seen[-len(piece) - len(stop.encode()) :]:
+        if ending and ending in seen[-len(piece) - len(ending) :]:
             break
     stdout.write(b"\n")
 
 
-def recurrent(path: str, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
+def encoded(text: str, option: str) -> bytes:
+    """UTF-8 of what the user typed. Raises UserError where that was none."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{option}: {printable(text)} is not UTF-8 text") from error
+
+
+def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
     """The continuation that a checkpoint gives."""
-    import spikegpt
     from spikegpt.generate import generate
 
-    model = spikegpt.load(path, tokenizer=tokenizer)
+    model = load_model(path, taken, tokenizer)
     return generate(model, known_tokenizer(model.tokenizer, path), *arguments)
 
 
-def simulated(path: str, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
+def simulated(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> Iterator[bytes]:
     """The continuation that a lowered model gives, event by event."""
     from hw_sim import Simulator
     from spikegpt.sampling import continue_text
 
-    graph = load_graph(path)
+    graph = load_graph(path, taken, tokenizer)
     simulator = Simulator.from_nir(graph)
     return continue_text(
         lambda tokens: simulator.run(tokens).logits[-1], tokenizer_of(path, graph, tokenizer), *arguments

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.inputs import (
+    Learned,
     data_option,
     lava_python_option,
     load_graph,
@@ -21,6 +22,7 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
+from spikegpt.escape import printable, rich
 
 DISAGREEMENT = 1  # exit code
 
@@ -42,17 +44,19 @@ def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | N
     Example: spikegpt verify out/loihi --tokens 256
     """
     from exporters.loihi import agreement
-    from exporters.manifest import changed_files, read_manifest
+    from exporters.manifest import read_export
+    from spikegpt.folders import changed_files
 
-    changed = changed_files(folder, read_manifest(folder, "loihi"))
+    changed = changed_files(folder, read_export(folder, "loihi"))
     facts: dict[str, Any] = {"folder": str(folder), "changed_files": changed}
     if changed:
-        facts["verdict"] = f"DISAGREE: changed since the export: {', '.join(changed)}"
+        facts["verdict"] = f"DISAGREE: changed since the export: {', '.join(map(printable, changed))}"
         click.echo(json.dumps({**facts, "agree": False}) if as_json else facts["verdict"])
         sys.exit(DISAGREEMENT)
     plan = agreement.read_plan(folder)
-    cut = tokenizer_of(str(folder), load_graph(str(folder)), tokenizer)
-    corpus, part = load_text(data, split, tokens, cut)
+    graph = load_graph(str(folder))
+    cut = tokenizer_of(str(folder), graph, tokenizer)
+    corpus, part = load_text(data, split, tokens, cut, Learned.by_graph(str(folder), graph))
     started = time.perf_counter()
     with progress_bar(agreement.REFERENCE, len(part), as_json) as advance:
         expected = agreement.reference(plan, part, advance)
@@ -74,7 +78,7 @@ def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | N
 
 def _print(facts: dict[str, Any]) -> None:
     """The table, the populations that differ, and the verdict."""
-    title = f"{facts['tokens']} tokens of {facts['text']}, {facts['spikes']:,} spikes"
+    title = f"{facts['tokens']} tokens of {rich(facts['text'])}, {facts['spikes']:,} spikes"
     table = Table(title=title, title_justify="left")
     table.add_column("execution", no_wrap=True)
     for column in ("tokens", "spikes differ", "logits differ by", "time, s"):
@@ -91,7 +95,7 @@ def _print(facts: dict[str, Any]) -> None:
     Console().print(table)
     for row in facts["executions"]:
         if row["not_run"]:
-            click.echo(f"{row['execution']}: not run: {row['not_run']}")
+            click.echo(f"{row['execution']}: not run: {printable(row['not_run'])}")
         for name, count in (row["mismatches_by_population"] or {}).items():
-            click.echo(f"{row['execution']}: {count:,} spikes of {name} differ")
+            click.echo(f"{row['execution']}: {count:,} spikes of {printable(name)} differ")
     click.echo(facts["verdict"])

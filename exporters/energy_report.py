@@ -1,6 +1,5 @@
 """The energy report of checkpoints in one call: each is lowered, run on a text and compared; the first in int8 too."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -20,34 +19,31 @@ from hw_sim.energy.quality import TOKENS, TextRead, text_read
 from hw_sim.energy.report import build
 from hw_sim.energy.schema import Report, Shape
 from hw_sim.energy.settings import Quality, Settings
+from hw_sim.graph.origin import SOURCE, facts_in, tokenizer_in, vocabulary
 from hw_sim.graph.quantize import quantize
 from hw_sim.run.simulator import Simulator
 from spikegpt.config import TRANSFORMER
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import UserError
-from spikegpt.tokenizer import Bytes, Tokenizer, default_tokenizer, read_tokenizer
+from spikegpt.folders import digest
+from spikegpt.tokenizer import Tokenizer, default_tokenizer
+from spikegpt.weights import find
 
 if TYPE_CHECKING:
     import nir
 
 HOST_TOKENS = 2048  # of them, for every run that is timed
-Text = Callable[[Tokenizer], tuple[Corpus, np.ndarray]]  # a part of a text as a tokenizer cuts it
-
-
-def embedded(tokenizer: Tokenizer) -> tuple[Corpus, np.ndarray]:
-    """The first tokens of the embedded text's test part."""
-    corpus = load_corpus(None, tokenizer)
-    return replace(corpus, name=f"{corpus.name}, test part"), corpus.split("test")[:TOKENS]
+Text = Callable[["Opened"], tuple[Corpus, np.ndarray]]  # a part of a text as the tokenizer of a model cuts it
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A checkpoint or `.nir` file, read once: a torch model or a graph, its tokenizer, its context of training."""
+    """A checkpoint or `.nir` file, read once: a torch model or a graph, its tokenizer, and the file that it lies in."""
 
     path: str
     model: Any
     tokenizer: Tokenizer
-    context: int | None
+    file: Path
 
     @property
     def is_transformer(self) -> bool:
@@ -58,50 +54,47 @@ class Opened:
         return exporter.export(self.model) if hasattr(self.model, "config") else self.model
 
     @property
+    def context(self) -> int | None:
+        """Tokens of context that it was trained on, if it says so."""
+        config = getattr(self.model, "config", None)
+        stored = config.ctx_len if config else self.graph.metadata.get(f"{SOURCE}train_ctx")
+        return int(stored) if isinstance(stored, int | float) and stored >= 1 else None
+
+    @property
     def label(self) -> str:
         """The name of its run: the folder where the file is called as all runs call theirs."""
-        path = Path(self.path)
-        return path.resolve().parent.name if path.stem in ("model", "last") else path.stem
-
-    @cached_property
-    def sha256(self) -> str:
-        with Path(self.path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return self.file.resolve().parent.name if self.file.stem in ("model", "last") else self.file.stem
 
 
-def opened(path: str, tokenizer: str | None = None) -> Opened:
-    """Read a model. Raises UserError for what is none, or one without a tokenizer where none is named."""
-    if Path(path).is_dir():
-        raise UserError(f"{path} is a folder; name the checkpoint or .nir file in it")
-    if path.endswith(".nir"):
-        graph = exporter.read(path)
-        inputs = [node for node in graph.nodes.values() if type(node).__name__ == "Input"]
-        size = int(inputs[0].output_type["output"][0])
-        known = (
-            default_tokenizer(size)
-            if tokenizer is None
-            else Bytes()
-            if tokenizer == "bytes"
-            else read_tokenizer(tokenizer)
-        )
-        model, trained = graph, graph.metadata.get("source_train_ctx")
+def opened(path: str | Path) -> Opened:
+    """Read a checkpoint or `.nir` file. Raises UserError for what is none, and for one without a tokenizer."""
+    place = Path(path)
+    if place.suffix == ".nir":
+        model = exporter.read(place)
+        known = tokenizer_in(model) or default_tokenizer(vocabulary(model, str(path)))
     else:
         import spikegpt
 
-        model = spikegpt.load(path, tokenizer=tokenizer)
-        known, trained = model.tokenizer, model.config.ctx_len
+        place = find(place)
+        model = spikegpt.load(place)
+        known = model.tokenizer
     if known is None:
-        raise UserError(f"{path}: the file does not say how text becomes its tokens; name --tokenizer FILE.json")
-    return Opened(path, model, known, int(trained) if trained else None)
+        raise UserError(f"{path}: the file does not say how text becomes its tokens")
+    return Opened(str(path), model, known, place)
+
+
+def embedded(model: Opened) -> tuple[Corpus, np.ndarray]:
+    """The first tokens of the embedded text's test part."""
+    corpus = load_corpus(None, model.tokenizer)
+    return replace(corpus, name=f"{corpus.name}, test part"), corpus.split("test")[:TOKENS]
 
 
 def report_of(
-    paths: Sequence[str],
+    models: Sequence[Opened | str],
     text: Text = embedded,
     settings: Settings | None = None,
     *,
     names: Sequence[str] = (),
-    tokenizer: str | None = None,
     placement: Path | None = None,
     compressors: bool = False,
     host: bool = False,
@@ -110,37 +103,35 @@ def report_of(
 ) -> Report:
     """Run SpikeGPTs, and Transformers for their quality, on the same text and compare the first with all others.
 
-    `names` are those of the rows, in the order of `paths`; by default a row is named after its variant, and after its
+    `names` are those of the rows, in the order of `models`; by default a row is named after its variant, and after its
     run where there are several. `settings` that name no context take the one the first model was trained on.
     `placement` is a mapping.json of the first; `compressors` adds classical ones on the text, `host` what this machine
     takes to run the first model here and in PyTorch.
     Raises UserError for a file that is no model, for two rows of one name, without a SpikeGPT, and for a placement of
     another network.
     """
-    models = [opened(path, tokenizer) for path in paths]
-    first = next((m for m in models if not m.is_transformer), None)
+    given = [m if isinstance(m, Opened) else opened(m) for m in models]
+    first = next((m for m in given if not m.is_transformer), None)
     if first is None:
         raise UserError("a report needs a SpikeGPT; a Transformer only adds its quality to the row gpt-fp32")
     settings = settings or Settings()
     if first.context:
         settings = replace(settings, trained_context=first.context)
-    lines, runs, qualities = row_names(models, names), list[Measurement](), list[Quality]()
-    facts = dict(provenance or {})
-    for m, name in zip(models, lines, strict=True):
-        part = text(m.tokenizer)[1]
+    runs, qualities, facts = list[Measurement](), list[Quality](), dict(provenance or {})
+    for i, (m, name) in enumerate(zip(given, row_names(given, names), strict=True)):
+        corpus, part = text(m)
+        if m is first:
+            facts |= facts_in(m.graph) | {"text": corpus.name, "text_sha256": corpus.sha256}
+            read = text_read(corpus.name, corpus.sha256, corpus.tokens, part, m.tokenizer)
+            classical = compressed(corpus, read, part, m.tokenizer) if compressors else ()
         if m.is_transformer:
             qualities.append(quality_of(m, name, part))
         else:
-            run = measure(m.graph, name, variant_of(m.graph), part, m.tokenizer, progress, m.path)
-            if run.plan.integer:
-                raise UserError(f"{m.path} holds int8 matrices; pass the checkpoint or its float .nir file")
-            runs.append(run)
-        facts[f"model_{len(runs) + len(qualities)}"] = f"{name}: {m.path}, sha256 {m.sha256}"
-    own, (corpus, part) = runs[0], text(first.tokenizer)
-    read = text_read(corpus.name, corpus.sha256, corpus.tokens, part, first.tokenizer)
-    int8 = measure(
-        quantize(first.graph), f"{own.work.name}-int8", own.variant, part, first.tokenizer, progress, first.path
-    )
+            runs.append(run(m, m.graph, name, part, progress))
+        facts[f"model_{i + 1}"] = f"{name}: {m.path}, sha256 {digest(m.file)}"
+    own = runs[0]
+    facts["part_sha256"] = own.text_sha256
+    int8 = run(first, quantize(first.graph), f"{own.work.name}-int8", own.tokens, progress)
     chips = {chip: footprint(int8.plan, chip, int8.counts) for chip in CHIPS} if own.work.spiking else {}
     sites = placed_sites({name: f.placement for name, f in chips.items()})
     if placement:
@@ -149,17 +140,8 @@ def report_of(
     settings = replace(
         settings, footprints=tuple(f.facts for f in chips.values()), qualities=tuple(qualities), sites=sites
     )
-    metadata = {k: v for k, v in first.graph.metadata.items() if isinstance(v, str | int | float)}
-    facts |= metadata | {"text": corpus.name, "text_sha256": corpus.sha256, "part_sha256": own.text_sha256}
-    return build(
-        runs,
-        settings,
-        int8=int8,
-        provenance=facts,
-        text=read,
-        compressors=compressed(corpus, read, part, first.tokenizer) if compressors else (),
-        host=measure_host(first, part[:HOST_TOKENS]) if host else None,
-    )
+    timed = measure_host(first, own.tokens[:HOST_TOKENS]) if host else None
+    return build(runs, settings, int8=int8, provenance=facts, text=read, compressors=classical, host=timed)
 
 
 def compressed(corpus: Corpus, read: TextRead, part: np.ndarray, tokenizer: Tokenizer) -> tuple[Compressed, ...]:
@@ -184,6 +166,13 @@ def measure_host(m: Opened, tokens: np.ndarray) -> Host:
 def run_afresh(simulator: Simulator, tokens: np.ndarray) -> None:
     simulator.reset()
     simulator.run(tokens)
+
+
+def run(m: Opened, graph: "nir.NIRGraph", name: str, part: np.ndarray, progress: Callable[[int], None]) -> Measurement:
+    """A graph of a model on a text. Raises UserError where the model was quantised before."""
+    if graph is m.graph and "precision" in graph.metadata:
+        raise UserError(f"{m.path} holds int8 matrices; pass the checkpoint or its float .nir file")
+    return measure(graph, name, variant_of(graph), part, m.tokenizer, progress, m.path)
 
 
 def quality_of(m: Opened, name: str, part: np.ndarray) -> Quality:

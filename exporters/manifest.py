@@ -1,43 +1,25 @@
-"""The manifest of an export: what every file was when it was written."""
+"""What an export says of itself: the target it is for, and that its files are those that were written."""
 
-import hashlib
-import json
 from pathlib import Path
 
+from spikegpt import folders
 from spikegpt.errors import UserError
 
-MANIFEST = "manifest.json"
+KIND = "export"
+NETWORKS = {"loihi": "model-int8.nir", "nir": "model.nir"}  # the graph that is run where a folder is named
 
 
-def sha256(path: Path) -> str:
-    """The digest of a file, read in parts."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
-
-
-def read_manifest(folder: Path, target: str) -> dict:
+def read_export(folder: Path, target: str) -> dict:
     """The manifest of an export for `target`; raises UserError where the folder is none."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        if manifest["target"] != target:
-            raise UserError(f"{folder} is an export for {manifest['target']}, not for {target}")
-        for name, digest in manifest["files"].items():
-            if not isinstance(digest, str) or Path(name).is_absolute() or ".." in Path(name).parts:
-                raise UserError(f"{folder / MANIFEST}: the entry of {name} is not a digest of a file in the folder")
-    except FileNotFoundError as error:
-        raise UserError(f"{folder} holds no {MANIFEST}: name an export for {target}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{folder / MANIFEST}: not a manifest of this toolchain") from error
+    manifest = folders.read_manifest(folder, KIND)
+    if manifest.get("target") != target:
+        raise UserError(f"{folder} is an export for {manifest.get('target')}, not for {target}")
     return manifest
 
 
-def changed_files(folder: Path, manifest: dict) -> list[str]:
-    """Files that are missing or do not hold the bytes that the manifest names."""
-    return [
-        name
-        for name, digest in manifest["files"].items()
-        if not (folder / name).is_file() or sha256(folder / name) != digest
-    ]
+def network_of(folder: Path) -> Path:
+    """The `.nir` file of an export whose files are all as they were written; raises UserError for any other folder."""
+    target = folders.verified(folder, KIND).get("target")
+    if target not in NETWORKS:
+        raise UserError(f"{folder} is an export for {target}: name one for {' or '.join(NETWORKS)}")
+    return folder / NETWORKS[target]

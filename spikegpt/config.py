@@ -1,13 +1,18 @@
 """The shape and kind of a SpikeGPT, as one frozen record that travels inside the checkpoint."""
 
+import math
 from dataclasses import asdict, dataclass, fields
+
+import msgspec
 
 from spikegpt.errors import UserError
 
 CANONICAL, SPIKE_DRIVEN, CONTINUOUS = "canonical", "spike-driven", "continuous"
 VARIANTS = (CANONICAL, SPIKE_DRIVEN, CONTINUOUS)  # of SpikeGPT
 TRANSFORMER = "transformer"  # the float32 baseline
-MAX_LAYERS, MAX_EMBD, MAX_VOCAB = 1024, 65536, 1 << 22  # refuse absurd sizes before memory is asked for
+RAW_VOCAB = 50277  # of the released models whose run-time feeds the raw embedding
+# Absurd sizes are refused before memory is asked for.
+MAX_LAYERS, MAX_EMBD, MAX_VOCAB, MAX_CONTEXT = 1024, 65536, 1 << 22, 1 << 24
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,15 @@ class Config:
         known = (*VARIANTS, TRANSFORMER)
         if self.variant not in known:
             raise UserError(f"variant {self.variant!r} is not one of {', '.join(known)}")
-        limits = (("n_layer", MAX_LAYERS), ("n_embd", MAX_EMBD), ("vocab_size", MAX_VOCAB))
+        limits = (("n_layer", MAX_LAYERS), ("n_embd", MAX_EMBD), ("vocab_size", MAX_VOCAB), ("ctx_len", MAX_CONTEXT))
         for name, most in limits:
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= most:
+            if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
                 raise UserError(f"{name} = {value!r}: must be a whole number from 1 to {most}")
-        if not self.lif_tau >= 1 or not self.lif_threshold > 0:
+        if not 1 <= self.lif_tau < math.inf or not 0 < self.lif_threshold < math.inf:
             raise UserError(
-                f"lif_tau = {self.lif_tau}, lif_threshold = {self.lif_threshold}: need tau >= 1 token and threshold > 0"
+                f"lif_tau = {self.lif_tau}, lif_threshold = {self.lif_threshold}: need finite tau >= 1 token, "
+                f"finite threshold > 0"
             )
 
     @property
@@ -66,7 +72,10 @@ class Config:
         unknown = sorted(set(values) - known)
         if unknown:
             raise UserError(f"unknown configuration key {unknown[0]!r}; known: {', '.join(sorted(known))}")
-        return cls(**values)
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise UserError(f"the configuration is damaged: {error}") from error
 
     def to_dict(self) -> dict:
         return asdict(self)

@@ -1,6 +1,6 @@
 """A text as tokens with a fixed 90 / 5 / 5 split; the King James Bible (public domain) ships with the package.
 
-A corpus is read from any text file (spikegpt/sources.py), from a folder that `spikegpt tokenize` prepared, whose tokens
+A corpus is read from any text file (spikegpt/texts.py), from a folder that `spikegpt tokenize` prepared, whose tokens
 stay on disk, or from the `.bin` and `.idx` pair of the released code.
 """
 
@@ -12,23 +12,38 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
+import msgspec
 import numpy as np
 
+from spikegpt.documents import read_document
 from spikegpt.errors import UserError
-from spikegpt.files import directory
+from spikegpt.folders import new_folder, verified
+from spikegpt.kinds import require_file
 from spikegpt.texts import pieces
-from spikegpt.tokenizer import Bytes, Characters, Tokenizer, smallest_type, tokenizer_from_dict
+from spikegpt.tokenizer import Bytes, Characters, Json, Tokenizer, smallest_type, tokenizer_from_dict
+from spikegpt.tokenizer_files import CHARACTERS, same
 
 SPLITS = ("train", "valid", "test")
 EMBEDDED = "kjv"
-TOKENS, FACTS = "tokens.bin", "corpus.json"  # what a prepared folder holds
-CHARACTERS = "characters"
+KIND, TOKENS, FACTS = "tokens", "tokens.bin", "corpus.json"  # what a prepared folder holds
 END_OF_TEXT = "<|endoftext|>"  # between documents, where the vocabulary has it
 INDEX_MAGIC = b"MMIDIDX\x00\x00"
 INDEX_TYPES = {1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 8: "u2"}  # as the released code's index numbers them
+PART = 1 << 22  # tokens looked at together
 BYTES = Bytes()
-BYTES = Bytes()
+
+
+class _Facts(msgspec.Struct):
+    """What stands beside the tokens in a prepared folder; older ones lack the digest of the tokens."""
+
+    name: str
+    sha256: str
+    tokens: Annotated[int, msgspec.Meta(ge=1)]
+    bytes: Annotated[int, msgspec.Meta(ge=1)]
+    tokenizer: dict[str, str]
+    tokens_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,36 +79,44 @@ def load_corpus(path: str | None = None, tokenizer: Tokenizer | str | None = Non
     """
     if path is None or path == EMBEDDED:
         raw = lzma.decompress(resources.files("spikegpt").joinpath("text/kjv.txt.xz").read_bytes())
-        return from_text("King James Bible (embedded)", raw, tokenizer)
+        return from_text("King James Bible (embedded)", [raw], tokenizer)
     place = Path(path)
     if place.is_dir():
         return open_prepared(place, tokenizer)
     if place.suffix == ".bin" and place.with_suffix(".idx").exists():
         return open_indexed(place, None if isinstance(tokenizer, str) else tokenizer)
-    return from_text(place.name, b"".join(pieces(place)), tokenizer, path)
+    return from_text(place.name, list(pieces(place)), tokenizer, path)
 
 
-def from_text(name: str, raw: bytes, tokenizer: Tokenizer | str | None, path: str = "") -> Corpus:
-    """A corpus of a text in memory."""
+def from_text(name: str, parts: list[bytes], tokenizer: Tokenizer | str | None, path: str = "") -> Corpus:
+    """A corpus of a text in memory, given in parts as `pieces` cuts it."""
+    raw = b"".join(parts)
     if not raw:
         raise UserError(f"{path}: the text is empty; at least 2 bytes are needed")
     if isinstance(tokenizer, str):
         tokenizer = Characters.of(set(raw.decode(errors="replace")))
     tokenizer = tokenizer or Bytes()
     try:
-        tokens = tokenizer.encode(raw)
+        # The library holds far more in memory than the text: it gets parts, as in `prepare`.
+        tokens = (
+            np.concatenate([*map(tokenizer.encode, parts)]) if isinstance(tokenizer, Json) else tokenizer.encode(raw)
+        )
     except UserError as error:
         raise UserError(f"{path or name}: {error}") from error
     return Corpus(name, hashlib.sha256(raw).hexdigest(), tokens, tokenizer, len(raw))
 
 
 def prepare(
-    paths: list[Path], tokenizer: Tokenizer | str, out: Path, progress: Callable[[int], None] = lambda done: None
+    paths: list[Path],
+    tokenizer: Tokenizer | str,
+    out: Path,
+    progress: Callable[[int], None] = lambda done: None,
+    force: bool = False,
 ) -> Corpus:
     """Cut texts of any size into tokens, piece by piece, and leave a folder that `load_corpus` opens without reading.
 
     "characters" reads the texts twice: once for the vocabulary. `progress` is told the bytes of text done.
-    Raises UserError as `load_corpus` does.
+    Raises UserError as `load_corpus` does, and as `folders.check` where `out` holds what must not be replaced.
     """
     if isinstance(tokenizer, str):
         seen: set[str] = set()
@@ -101,9 +124,9 @@ def prepare(
             for piece in pieces(path):
                 seen.update(piece.decode(errors="replace"))
         tokenizer = Characters.of(seen) if seen else Bytes()
-    digest, n_bytes, n_tokens = hashlib.sha256(), 0, 0
-    with directory(out) as beside:
-        with (beside / TOKENS).open("wb") as file:
+    digest, token_digest, n_bytes, n_tokens = hashlib.sha256(), hashlib.sha256(), 0, 0
+    with new_folder(out, KIND, force=force, reads=paths) as new:
+        with (new.path / TOKENS).open("wb") as file:
             for path in paths:
                 for piece in pieces(path):
                     try:
@@ -113,6 +136,7 @@ def prepare(
                     if ".jsonl" in path.suffixes:
                         tokens = np.concatenate([tokens, separator(tokenizer)])
                     file.write(tokens.tobytes())
+                    token_digest.update(tokens.tobytes())
                     digest.update(piece)
                     n_bytes, n_tokens = n_bytes + len(piece), n_tokens + len(tokens)
                     progress(len(piece))
@@ -122,10 +146,11 @@ def prepare(
             "name": " + ".join(path.name for path in paths),
             "sha256": digest.hexdigest(),
             "tokens": n_tokens,
+            "tokens_sha256": token_digest.hexdigest(),
             "bytes": n_bytes,
             "tokenizer": tokenizer.to_dict(),
         }
-        (beside / FACTS).write_text(json.dumps(facts) + "\n")
+        (new.path / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return open_prepared(out, None)
 
 
@@ -142,35 +167,66 @@ def separator(tokenizer: Tokenizer) -> np.ndarray:
 
 
 def open_prepared(folder: Path, tokenizer: Tokenizer | str | None) -> Corpus:
-    """The corpus in a folder of `prepare`; its tokens stay on disk."""
+    """The corpus in a folder of `prepare`; its tokens stay on disk.
+
+    Raises UserError where the tokens are not those that were written, or were cut with another tokenizer.
+    """
+    if not (folder / FACTS).exists():
+        raise UserError(f"{folder}: not a folder that `spikegpt tokenize` wrote: it holds no {FACTS}")
+    verified(folder, KIND)
+    facts = read_document(folder / FACTS, _Facts)
     try:
-        facts = json.loads((folder / FACTS).read_text())
-        own = tokenizer_from_dict(facts["tokenizer"])
-        tokens = np.memmap(folder / TOKENS, smallest_type(own.vocab_size), "r")
-        corpus = Corpus(facts["name"], facts["sha256"], tokens, own, facts["bytes"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}: not a folder that `spikegpt tokenize` wrote: {error}") from error
-    if len(tokens) != facts["tokens"]:
-        raise UserError(f"{folder / TOKENS}: {len(tokens):,} tokens where {FACTS} says {facts['tokens']:,}")
-    if tokenizer is not None and tokenizer != own and not (tokenizer == CHARACTERS and isinstance(own, Characters)):
-        raise UserError(f"{folder}: it was prepared with another tokenizer ({facts['tokenizer']['kind']})")
+        own = tokenizer_from_dict(facts.tokenizer)
+    except UserError as error:
+        raise UserError(f"{folder / FACTS}: {error}") from error
+    tokens = mapped(folder / TOKENS, smallest_type(own.vocab_size))
+    corpus = Corpus(facts.name, facts.sha256, tokens, own, facts.bytes)
+    if len(tokens) != facts.tokens:
+        raise UserError(f"{folder / TOKENS}: {len(tokens):,} tokens where {FACTS} says {facts.tokens:,}")
+    if facts.tokens_sha256 is not None and digest_of(tokens) != facts.tokens_sha256:
+        raise UserError(
+            f"{folder / TOKENS}: damaged: these are not the tokens that were written; tokenize the text again"
+        )
+    other = tokenizer == CHARACTERS and not isinstance(own, Characters)
+    if other or (tokenizer is not None and not isinstance(tokenizer, str) and not same(tokenizer, own)):
+        raise UserError(f"{folder}: it was prepared with another tokenizer ({facts.tokenizer['kind']})")
     return corpus
 
 
 def open_indexed(path: Path, tokenizer: Tokenizer | None) -> Corpus:
     """The token file of the released code (Megatron's MMapIndexedDataset), mapped; documents follow each other."""
-    index = path.with_suffix(".idx").read_bytes()
+    place = path.with_suffix(".idx")
+    require_file(place)
+    index = place.read_bytes()
     head = struct.Struct("<9sQBQ")
     if len(index) < head.size:
-        raise UserError(f"{path.with_suffix('.idx')}: truncated: {len(index)} bytes")
+        raise UserError(f"{place}: truncated: {len(index)} bytes")
     magic, _, code, count = head.unpack_from(index)
     if magic != INDEX_MAGIC or code not in INDEX_TYPES:
-        raise UserError(f"{path.with_suffix('.idx')}: not an index of tokens (MMapIndexedDataset of whole numbers)")
-    sizes = np.frombuffer(index, "<i4", min(count, (len(index) - head.size - 8) // 4), head.size + 8)
-    tokens = np.memmap(path, np.dtype("<" + INDEX_TYPES[code]), "r")
-    if len(sizes) != count or int(sizes.sum(dtype=np.int64)) != len(tokens):
-        raise UserError(f"{path}: {len(tokens):,} tokens, but its index counts {int(sizes.sum(dtype=np.int64)):,}")
+        raise UserError(f"{place}: not an index of tokens (MMapIndexedDataset of whole numbers)")
+    room = max(0, len(index) - head.size - 8) // 4
+    sizes = np.frombuffer(index, "<i4", min(count, room), head.size + 8) if room else np.empty(0, "<i4")
+    tokens = mapped(path, np.dtype("<" + INDEX_TYPES[code]))
+    total = int(sizes.sum(dtype=np.int64))
+    if len(sizes) != count or total != len(tokens) or (sizes < 0).any():
+        raise UserError(f"{path}: {len(tokens):,} tokens, but its index counts {total:,}")
+    if int(tokens.min()) < 0:
+        raise UserError(f"{path}: it holds the token {int(tokens.min())}; tokens count from 0")
+    return Corpus(path.name, digest_of(tokens), tokens, tokenizer, None)
+
+
+def mapped(path: Path, kind: np.dtype) -> np.ndarray:
+    """The numbers in a file, which stay there. Raises UserError for an empty file or a part of a number."""
+    require_file(path)
+    size = path.stat().st_size
+    if not size or size % kind.itemsize:
+        raise UserError(f"{path}: {size:,} bytes are no tokens of {kind.itemsize} bytes each: it was cut short")
+    return np.memmap(path, kind, "r")
+
+
+def digest_of(tokens: np.ndarray) -> str:
+    """sha256 over the bytes of tokens, read in parts."""
     digest = hashlib.sha256()
-    for low in range(0, len(tokens), 1 << 22):
-        digest.update(tokens[low : low + (1 << 22)].tobytes())
-    return Corpus(path.name, digest.hexdigest(), tokens, tokenizer, None)
+    for low in range(0, len(tokens), PART):
+        digest.update(tokens[low : low + PART].tobytes())
+    return digest.hexdigest()

@@ -14,6 +14,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -164,8 +165,11 @@ class SpikeGPT(nn.Module):
         initialise(self)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (B, T) int64 -> logits (B, T, V), from an empty state. Raises UserError on a token out of range."""
-        return self.run(tokens)[0]
+        """tokens (B, T) int64 -> logits (B, T, V), from an empty state; for one text (T,), also a list or a numpy
+        array, logits (T, V). Raises UserError on a token out of range and on what are no tokens."""
+        streams, alone = as_streams(tokens)
+        logits = self.run(streams)[0]
+        return logits[0] if alone else logits
 
     def step(self, token: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One token for each stream: token (B,) int64 -> logits (B, V) and the state to hand to the next call."""
@@ -195,6 +199,19 @@ class SpikeGPT(nn.Module):
     def embedding_table(self) -> Tensor:
         """What every token enters the first block as, (V, d): binarised and normalised as `embed` does."""
         return self.embed(torch.arange(self.config.vocab_size)[None])[0]
+
+
+def as_streams(tokens: Any) -> tuple[Tensor, bool]:
+    """Tokens of one text (T,) or several (B, T) as int64 (B, T), and whether it was one. Raises UserError else."""
+    try:
+        found = tokens if isinstance(tokens, Tensor) else torch.as_tensor(np.asarray(tokens))
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"tokens must be whole numbers (T,) or (B, T): {' '.join(str(error).split())}") from error
+    whole = found.dtype not in (torch.bool,) and not found.is_floating_point() and not found.is_complex()
+    if not whole or found.ndim not in (1, 2) or not found.numel():
+        kind = str(found.dtype).removeprefix("torch.")
+        raise UserError(f"tokens of shape {tuple(found.shape)} and {kind}: whole numbers (T,) or (B, T) are needed")
+    return (found[None] if found.ndim == 1 else found).long(), found.ndim == 1
 
 
 def build(config: Config) -> SpikeGPT | Transformer:

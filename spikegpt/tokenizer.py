@@ -1,14 +1,19 @@
-"""Tokenizers, which travel in the checkpoint: bytes, Unicode characters, and JSON files of the `tokenizers` library."""
+"""Tokenizers, which travel in the checkpoint: bytes, Unicode characters, and JSON files of the `tokenizers` library.
 
-import json
+Needs numpy alone (and `tokenizers` for JSON files): an export carries this file to a Loihi host.
+"""
+
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from spikegpt.errors import UserError
+from spikegpt.errors import Notice, UserError
+
+PART = 1 << 20  # characters turned into tokens at a time, to bound memory
 
 
 class Tokenizer(Protocol):
@@ -43,7 +48,7 @@ class Bytes:
         return np.frombuffer(text, np.uint8)
 
     def decode(self, tokens: np.ndarray) -> bytes:
-        return np.asarray(tokens, np.uint8).tobytes()
+        return known(tokens, self.vocab_size).astype(np.uint8).tobytes()
 
     def to_dict(self) -> dict[str, str]:
         return {"kind": "bytes"}
@@ -51,9 +56,18 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Characters:
-    """A Unicode character a token; `vocabulary` lists them in the order of their numbers."""
+    """A Unicode character a token; `vocabulary` lists them in the order of their numbers.
+
+    Raises UserError for a vocabulary that is empty, names a character twice, or holds half of one (a surrogate).
+    """
 
     vocabulary: str
+
+    def __post_init__(self) -> None:
+        if not self.vocabulary or len(set(self.vocabulary)) != len(self.vocabulary):
+            raise UserError("a vocabulary needs at least one character, and none of them twice")
+        if any(0xD800 <= ord(c) < 0xE000 for c in self.vocabulary):
+            raise UserError("a vocabulary holds a surrogate, which is half a character")
 
     @classmethod
     def of(cls, characters: set[str]) -> "Characters":
@@ -76,18 +90,21 @@ class Characters:
 
     def encode(self, text: bytes) -> np.ndarray:
         """Raises UserError for bytes that are not UTF-8 and for characters outside the vocabulary."""
-        points = np.frombuffer(decode_utf8(text).encode("utf-32-le"), np.uint32)
-        tokens = self._numbers[np.minimum(points, len(self._numbers) - 1)]
-        if len(tokens) and tokens.min() < 0:
-            at = int(np.argmax(tokens < 0))
-            raise UserError(
-                f"character {chr(int(points[at]))!r} (U+{int(points[at]):04X}, at {at:,}) is not among the "
-                f"{self.vocab_size:,} of the vocabulary"
-            )
-        return tokens.astype(smallest_type(self.vocab_size))
+        characters, found = decode_utf8(text), []
+        for low in range(0, len(characters), PART):
+            points = np.frombuffer(characters[low : low + PART].encode("utf-32-le"), np.uint32)
+            tokens = self._numbers[np.minimum(points, len(self._numbers) - 1)]
+            if tokens.min() < 0:
+                at = int(np.argmax(tokens < 0))
+                raise UserError(
+                    f"character {chr(int(points[at]))!r} (U+{int(points[at]):04X}, at {low + at:,}) is not among the "
+                    f"{self.vocab_size:,} of the vocabulary"
+                )
+            found.append(tokens.astype(smallest_type(self.vocab_size)))
+        return np.concatenate(found) if found else np.empty(0, smallest_type(self.vocab_size))
 
     def decode(self, tokens: np.ndarray) -> bytes:
-        return self._points[np.asarray(tokens, np.int64)].tobytes().decode("utf-32-le").encode()
+        return self._points[known(tokens, self.vocab_size)].tobytes().decode("utf-32-le").encode()
 
     def to_dict(self) -> dict[str, str]:
         return {"kind": "characters", "vocabulary": self.vocabulary}
@@ -100,27 +117,65 @@ class Json:
     text: str
 
     @cached_property
-    def _tokenizer(self):
-        from tokenizers import Tokenizer as Library
-
+    def _tokenizer(self) -> Any:
+        """The library's object, with truncation and padding off: a text is never cut or filled up."""
         try:
-            return Library.from_str(self.text)
-        except Exception as error:  # the library raises bare Exception
-            raise UserError(f"not a tokenizer that the `tokenizers` library reads: {error}") from error
+            from tokenizers import Tokenizer as Library
+        except ImportError as error:  # on a host that runs an export
+            raise UserError("this model's tokenizer needs a package: pip install tokenizers") from error
+        found = _guarded("not a tokenizer that the `tokenizers` library reads", lambda: Library.from_str(self.text))
+        cut = [word for word, is_on in (("truncation", found.truncation), ("padding", found.padding)) if is_on]
+        if cut:
+            warnings.warn(f"the tokenizer's {' and '.join(cut)} is switched off: all of the text is read", Notice, 2)
+            found.no_truncation()
+            found.no_padding()
+        return found
 
-    @property
-    def vocab_size(self) -> int:
-        return self._tokenizer.get_vocab_size()
+    @cached_property
+    def vocab_size(self) -> int:  # type: ignore[override]  # cached
+        numbers = self._tokenizer.get_vocab(with_added_tokens=True).values()
+        if not numbers:
+            raise UserError("a tokenizer without tokens")
+        return 1 + max(numbers)
 
     def encode(self, text: bytes) -> np.ndarray:
-        ids = self._tokenizer.encode(decode_utf8(text), add_special_tokens=False).ids
-        return np.array(ids, smallest_type(self.vocab_size))
+        """Raises UserError for bytes that are not UTF-8, and where the library gives up, as without a token [UNK]."""
+        characters = decode_utf8(text)
+        found = _guarded(
+            "the tokenizer cannot encode the text",
+            lambda: self._tokenizer.encode(characters, add_special_tokens=False).ids,
+        )
+        return np.array(found, smallest_type(self.vocab_size))
 
     def decode(self, tokens: np.ndarray) -> bytes:
-        return self._tokenizer.decode(np.asarray(tokens).tolist(), skip_special_tokens=False).encode()
+        numbers = known(tokens, self.vocab_size).tolist()
+        text = _guarded(
+            "the tokenizer cannot decode its tokens",
+            lambda: self._tokenizer.decode(numbers, skip_special_tokens=False),
+        )
+        return text.encode()
 
     def to_dict(self) -> dict[str, str]:
         return {"kind": "json", "text": self.text}
+
+
+def _guarded(what: str, call: Callable[[], Any]) -> Any:
+    """The library's answer; raises UserError with what it says when it fails, and when its Rust side panics."""
+    try:
+        return call()
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # it raises bare Exception, or PanicException, which is none
+        raise UserError(f"{what}: {' '.join(str(error).split())[:200]}") from error
+
+
+def known(tokens: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Tokens as int64. Raises UserError on one that the vocabulary does not hold."""
+    numbers = np.asarray(tokens, np.int64)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < vocab_size:
+        bad = numbers[(numbers < 0) | (numbers >= vocab_size)][0]
+        raise UserError(f"token {bad} is not among the {vocab_size:,} of the tokenizer")
+    return numbers
 
 
 def decode_utf8(text: bytes) -> str:
@@ -132,36 +187,14 @@ def decode_utf8(text: bytes) -> str:
 
 
 def tokenizer_from_dict(values: dict[str, str]) -> Tokenizer:
-    """Build a tokenizer from what `to_dict` gave. Raises UserError for an unknown kind."""
-    kind = values.get("kind")
-    if kind == "bytes":
-        return Bytes()
-    if kind == "characters":
-        return Characters(values["vocabulary"])
-    if kind == "json":
-        return Json(values["text"])
-    raise UserError(f"tokenizer kind {kind!r} is not one of bytes, characters, json")
-
-
-def read_tokenizer(path: str | Path) -> Tokenizer:
-    """A JSON file of the `tokenizers` library, or the released code's {"0": "a", ..} (UTF-16) of characters.
-
-    Raises UserError when the file is neither.
-    """
-    try:
-        raw = Path(path).read_bytes()
-        text = raw.decode("utf-16" if raw[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")
-        values = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a tokenizer's JSON: {error}") from error
-    if isinstance(values, dict) and "model" in values:
-        return Json(text)
-    try:
-        return Characters("".join(values[str(i)] for i in range(len(values))))
-    except (KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: neither a `tokenizers` file nor a vocabulary of characters numbered from 0"
-        ) from error
+    """Build a tokenizer from what `to_dict` gave. Raises UserError for anything else."""
+    kind, needs = values.get("kind"), {"bytes": (), "characters": ("vocabulary",), "json": ("text",)}
+    if kind not in needs:
+        raise UserError(f"tokenizer kind {kind!r} is not one of bytes, characters, json")
+    given = [values.get(field) for field in needs[kind]]
+    if not all(isinstance(value, str) for value in given):
+        raise UserError(f"a tokenizer of kind {kind} needs {needs[kind][0]}, a text")
+    return {"bytes": Bytes, "characters": Characters, "json": Json}[kind](*given)  # type: ignore[arg-type]
 
 
 def default_tokenizer(vocab_size: int) -> Tokenizer | None:

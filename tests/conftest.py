@@ -1,6 +1,7 @@
-"""Small models with lively spikes, one a variant; `lava` tests skip without lava-nc, or fail if told to."""
+"""Small models with lively spikes, one a variant; tests that need what is not here skip, or fail if told to."""
 
 import os
+import shutil
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,27 +15,24 @@ from spikegpt import Config, SpikeGPT
 from spikegpt.config import VARIANTS
 
 VOCAB = 50
-LAVA_CHILDREN = (b"exporters.loihi.lava.blocks.worker", b"exporters.loihi.lava.standard", b"tests.lava_chain")
+REQUIRED = "SPIKEGPT_REQUIRE"  # names of NEEDS: a test that needs one of them fails where it would be skipped
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# An environment that holds lava-nc alone, as on a Loihi host; `make` fills it where a Python 3.10 is present.
+PYTHON310 = Path(os.environ.get("SPIKEGPT_LAVA_PYTHON", Path(sys.prefix) / "lava310" / "bin" / "python"))
+NEEDS = {
+    "lava": ("lava-nc is not installed", find_spec("lava") is not None),
+    "browser": ("no Chromium on this machine", BROWSER is not None),
+    "python310": ("no Python 3.10 with its own environment is present", PYTHON310.exists()),
+}
 
 
 def pytest_runtest_setup(item) -> None:
-    if item.get_closest_marker("lava") and find_spec("lava") is None:
-        if os.environ.get("SPIKEGPT_REQUIRE_LAVA"):
-            pytest.fail("lava-nc is not installed, and SPIKEGPT_REQUIRE_LAVA is set")
-        pytest.skip("lava-nc is not installed")
-
-
-def leftovers() -> set[str]:
-    """Shared memory and children that run Lava, which exist now."""
-    found = {f"shm {name}" for name in Path("/dev/shm").iterdir()}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if any(name in command for name in LAVA_CHILDREN):
-            found.add(f"process {process.name}")
-    return found
+    required = os.environ.get(REQUIRED, "").split()
+    for need, (missing, present) in NEEDS.items():
+        if item.get_closest_marker(need) and not present:
+            if need in required:
+                pytest.fail(f"{missing}, and {REQUIRED} names {need}")
+            pytest.skip(missing)
 
 
 def lively_model(variant: str, n_layer: int = 2, n_embd: int = 24, tau: float | None = None, seed: int = 0) -> SpikeGPT:

@@ -5,10 +5,10 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 import spikegpt
 from spikegpt import Config, UserError
+from spikegpt.errors import Notice
 from tests.conftest import torch_run
 
 
@@ -28,25 +28,23 @@ def test_safetensors_round_trip_keeps_function_and_configuration(model, tokens, 
 
 @pytest.mark.parametrize("name, layers, width, vocab, binary", [
     ("published_binary", 3, 32, 77, True), ("published_raw", 2, 40, 50, False)])  # fmt: skip
-def test_published_files_load_unaided_and_give_the_released_logits(name, layers, width, vocab, binary, request):
+def test_published_files_load_and_give_the_released_logits(name, layers, width, vocab, binary, request):
     folder = request.path.parent / "data"
-    model = spikegpt.load(folder / f"{name}.pth")
+    with pytest.warns(Notice, match="without a configuration, taken as canonical"):
+        model = spikegpt.load(folder / f"{name}.pth", binary_embedding="auto" if binary else False)
     assert model.config == Config(vocab, layers, width, "canonical", binary, 2.0, ctx_len=1024)
     reference = np.load(folder / f"{name}.npz")
     logits, _ = torch_run(model, reference["tokens"].astype(np.int64))
     assert np.abs(logits - reference["logits"]).max() < 1e-3
 
 
-def test_binary_embedding_of_a_published_file_can_be_forced(request):
-    raw = request.path.parent / "data" / "published_raw.pth"
-    assert spikegpt.load(raw, binary_embedding=True).config.binary_embedding
-    assert not spikegpt.load(raw, binary_embedding="auto").config.binary_embedding
-
-
-def test_bare_safetensors_of_published_weights_are_recognised(request, tmp_path):
-    weights = torch.load(request.path.parent / "data" / "published_raw.pth", weights_only=True)
-    save_file(weights, tmp_path / "p.safetensors")
-    assert spikegpt.load(tmp_path / "p.safetensors").config.n_embd == 40
+@pytest.mark.filterwarnings("ignore::spikegpt.errors.Notice")
+@pytest.mark.parametrize(("vocab", "binary"), [(50, True), (77, True), (5458, True), (50277, False)])
+def test_the_embedding_is_binary_as_in_training_but_for_the_released_large_vocabulary(vocab, binary, tmp_path):
+    model = spikegpt.SpikeGPT(Config(vocab, 1, 8, "canonical", lif_tau=2.0))
+    torch.save(model.state_dict(), tmp_path / "m.pth")
+    assert spikegpt.load(tmp_path / "m.pth").config.binary_embedding is binary
+    assert spikegpt.load(tmp_path / "m.pth", binary_embedding=not binary).config.binary_embedding is not binary
 
 
 def test_half_precision_halves_the_matrices_only(model, tmp_path):
@@ -109,7 +107,7 @@ def test_an_interrupted_save_leaves_the_old_file(spiking_model, tmp_path, monkey
     before = path.read_bytes()
 
     def fail(record, beside):
-        beside.write_bytes(b"half")
+        beside.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", fail)

@@ -16,7 +16,8 @@ from spikegpt import Config, SpikeGPT, UserError, checkpoint, texts
 from spikegpt.corpus import load_corpus, prepare
 from spikegpt.evaluate import evaluate
 from spikegpt.generate import generate
-from spikegpt.tokenizer import Bytes, Characters, Json, read_tokenizer, tokenizer_from_dict
+from spikegpt.tokenizer import Bytes, Characters, Json, tokenizer_from_dict
+from spikegpt.tokenizer_files import read_tokenizer
 
 TEXT = ("Grüße, κόσμε! 🙂 the quick brown fox\n" * 300).encode()
 

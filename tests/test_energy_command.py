@@ -37,7 +37,7 @@ def test_models_side_by_side_are_measured_on_the_same_text(run, models, text, tm
         assert 6 < rows[name]["bits_per_byte"] < 10
     assert rows["gpt-int8"]["bits_per_byte"] is None
     assert rows["canonical"]["counts"] == rows["continuous"]["counts"] == "counted on the text"
-    assert sorted(p.name for p in out.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert sorted(p.name for p in out.iterdir()) == ["manifest.json", "report.html", "report.json", "report.md"]
     assert "| canonical | counted on the text |" in (out / "report.md").read_text()
 
 
@@ -87,8 +87,8 @@ def test_a_checkpoint_is_read_once_and_its_plans_are_built_once(run, models, tex
     from spikegpt import checkpoint
 
     read, built = [], []
-    reading, building = checkpoint.read_torch, simulator.build
-    monkeypatch.setattr(checkpoint, "read_torch", lambda path: read.append(path) or reading(path))
+    reading, building = checkpoint.read_weights, simulator.build
+    monkeypatch.setattr(checkpoint, "read_weights", lambda path: read.append(path) or reading(path))
     monkeypatch.setattr(simulator, "build", lambda graph: built.append(graph) or building(graph))
     code, _, err = run("energy-report", models["spike-driven"], "--data", text, "--tokens", 40)
     assert code == 0, err

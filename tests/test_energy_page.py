@@ -1,9 +1,7 @@
 """The page in a real browser: no errors, and the switch shows the numbers of report.json."""
 
 import html
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,11 +12,9 @@ from hw_sim.energy import report
 from hw_sim.energy.html import choices, page
 from hw_sim.energy.schema import Report, Shape
 from hw_sim.energy.settings import Settings
+from tests.conftest import BROWSER
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    BROWSER is None and "SPIKEGPT_REQUIRE_CHROMIUM" not in os.environ, reason="no Chromium on this machine"
-)
+browser = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +31,7 @@ def browse(page_at: str, tmp_path: Path, *options: str) -> subprocess.CompletedP
         f"--user-data-dir={tmp_path / 'u'}",
     ]
     assert BROWSER is not None
-    return subprocess.run([BROWSER, *flags, *options, page_at], capture_output=True, text=True, timeout=60, check=True)
+    return subprocess.run([BROWSER, *flags, *options, page_at], capture_output=True, text=True, check=True)
 
 
 def shown(dom: str) -> list[list[str]]:
@@ -45,6 +41,7 @@ def shown(dom: str) -> list[list[str]]:
     ]
 
 
+@browser
 @pytest.mark.parametrize("column", [None, "45nm-memory-int8", "loihi1-silicon"])
 def test_the_switch_shows_the_numbers_of_the_report(built, tmp_path, column):
     (tmp_path / "report.html").write_text(page(built))
@@ -68,13 +65,13 @@ def test_every_column_can_be_chosen(built):
     assert offered == set(built.rows[0].energy_j)
 
 
+@browser
 def test_a_phone_shows_the_page_without_scrolling_sideways(built, tmp_path):
     probe = "<script>document.title = document.documentElement.scrollWidth + ' of ' + innerWidth;</script></body>"
     (tmp_path / "report.html").write_text(page(built).replace("</body>", probe))
     done = browse(f"file://{tmp_path}/report.html", tmp_path, "--window-size=500,900", "--dump-dom")
     wide, room = map(int, re.search(r"<title>(\d+) of (\d+)</title>", done.stdout).groups())
     assert wide <= room
-    artefact = Path("out") / "report.png"
-    artefact.parent.mkdir(exist_ok=True)
-    browse(f"file://{tmp_path}/report.html", tmp_path, "--window-size=500,900", f"--screenshot={artefact.resolve()}")
-    assert artefact.stat().st_size > 10_000
+    picture = tmp_path / "report.png"
+    browse(f"file://{tmp_path}/report.html", tmp_path, "--window-size=500,900", f"--screenshot={picture}")
+    assert picture.stat().st_size > 10_000

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
-from exporters.loihi import limits
 from hw_sim import Simulator
 from hw_sim.graph.quantize import fold_scales_into_thresholds, quantize, round_matrices
 from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.checks import check_membranes
 from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
 from tests.conftest import lively_model
@@ -99,15 +99,15 @@ def test_plan_survives_its_file(spiking_model, tmp_path):
     assert again.weights.dtype == np.int8
     assert np.array_equal(again.constants, plan.constants)
     (tmp_path / "plan.npz").write_bytes(b"no")
-    with pytest.raises(ValueError, match="not a stored plan"):
+    with pytest.raises(UserError, match=r"not a \.npy or \.npz of arrays"):
         Plan.load(tmp_path / "plan.npz")
 
 
 def test_a_sum_that_can_exceed_the_membrane_is_reported_by_name():
     plan = build(quantize(exporter.export(lively_model("spike-driven", 1, 16))))
-    assert limits.check_numbers(plan)["largest_possible_input"] <= 16 * 127
+    assert check_membranes(plan)["largest_possible_input"] <= 16 * 127
     with pytest.raises(UserError, match="block0_ffn_key"):
-        limits.check_numbers(wide_plan())
+        check_membranes(wide_plan())
 
 
 def wide_plan() -> Plan:

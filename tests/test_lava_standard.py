@@ -7,19 +7,19 @@ import pytest
 
 from exporters import nir as exporter
 from exporters.loihi.lava import standard
-from exporters.loihi.lava.standard.dataflow import order, sources
+from exporters.loihi.lava.standard.dataflow import order, ranges, sources
 from exporters.loihi.lava.standard.nodes import STANDARD, Kind, Schedule
-from exporters.loihi.lava.standard.ranges import ranges, wkv_reach
 from exporters.loihi.lava.standard.schedule import schedule
 from hw_sim import Simulator
 from hw_sim.counts.compare import compare
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
-from hw_sim.plan import FIELDS, Op, Plan
+from hw_sim.plan import Op, Plan
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.interpreter import Interpreter
 from spikegpt import UserError
-from tests.conftest import leftovers, lively_model
+from tests.conftest import lively_model
+from tests.leftovers import nothing_left
 
 lava = pytest.mark.lava
 SOURCES = (Kind.EMBEDDING, Kind.ONES)
@@ -41,15 +41,15 @@ def odd_plan(variant: str, n_layer: int, n_embd: int, tau: float | None = None, 
     [("spike-driven", 1.0, 2, 7, 2.0), ("spike-driven", 2.0, 1, 11, 3.0), ("canonical", 2.0, 1, 11, 3.0)],
 )
 def test_every_spike_and_logit_is_the_simulators(variant, tau, n_layer, n_embd, gain, tokens):
-    before = leftovers()
     plan = odd_plan(variant, n_layer, n_embd, tau, gain)
-    ours, theirs = Simulator(plan).run(tokens[:40], record=True), standard.run(plan, tokens[:40])
+    ours = Simulator(plan).run(tokens[:40], record=True)
+    with nothing_left():
+        theirs = standard.run(plan, tokens[:40])
     agreement = compare(ours.logits, ours.spikes, theirs.logits, theirs.spikes)
     assert agreement["spike_mismatches"] == 0
     assert agreement["equal_logits"]
     assert all(train.any() for train in ours.spikes.values())
     assert sum(ours.spike_counts.values()) > 100
-    assert leftovers() == before
 
 
 @lava
@@ -67,11 +67,15 @@ def test_generation_moves_state_only_where_a_token_is(tau, tokens):
     assert sum(ours.spike_counts.values()) > 50
 
 
-@pytest.mark.parametrize("tau, kind", [(1.0, Kind.LIF), (2.0, Kind.HELD_LIF)])
+@pytest.mark.parametrize("tau, kind", [(1.0, Kind.LIF), (2.0, Kind.OPERATION)])
 def test_a_lif_with_memory_is_held_only_while_generating(tau, kind):
     plan = odd_plan("spike-driven", 1, 5, tau)
-    kinds = [schedule(plan, generating).summary()["by_kind"] for generating in (False, True)]
-    assert kinds[0]["LIF"] == kinds[1][kind.value] == 7
+    rows = {p.row for p in plan.populations}
+    found = [
+        [node.kind for node in schedule(plan, generating).nodes if rows.intersection(node.rows)]
+        for generating in (False, True)
+    ]
+    assert found == [[Kind.LIF] * 7, [kind] * 7]
 
 
 def arrivals(lowered: Schedule, steps: int) -> tuple[list[list[int | None]], list[list[set[int | None]]]]:
@@ -103,7 +107,8 @@ def arrivals(lowered: Schedule, steps: int) -> tuple[list[list[int | None]], lis
 @pytest.mark.parametrize("variant", ["spike-driven", "canonical", "continuous"])
 @pytest.mark.parametrize("n_layer, n_embd", [(1, 11), (2, 7), (3, 5), (5, 3)])
 def test_every_join_gets_one_token_and_the_logits_come_after_the_latency(variant, n_layer, n_embd):
-    lowered = schedule(odd_plan(variant, n_layer, n_embd))
+    plan = odd_plan(variant, n_layer, n_embd)
+    lowered = schedule(plan)
     steps = lowered.depth + 12
     sent, got = arrivals(lowered, steps)
     for node, arriving in zip(lowered.nodes, got, strict=True):
@@ -112,7 +117,7 @@ def test_every_join_gets_one_token_and_the_logits_come_after_the_latency(variant
     logits = next(k for k, node in enumerate(lowered.nodes) if node.kind == Kind.LOGITS)
     assert got[logits] == [{None}] * lowered.depth + [{k} for k in range(12)]
     for node, tokens in zip(lowered.nodes, sent, strict=True):
-        if node.kind in (Kind.LIF, Kind.WKV):  # where state is, a token arrives once, in order
+        if any(plan.operation(i).state_written for i in node.rows):  # there a token arrives once, in order
             assert tokens == [None] * node.depth + list(range(steps - node.depth))
 
 
@@ -138,8 +143,11 @@ def test_summary_counts_standard_processes_and_their_synapses():
 
 def test_a_matrix_that_may_outgrow_32_bits_is_no_standard_dense():
     """The squares of a canonical block are only bounded loosely: their matrix sums in 64 bits and checks."""
-    lowered = schedule(odd_plan("canonical", 1, 11))
-    (wide,) = [node for node in lowered.nodes if node.kind == Kind.MATRIX]
+    plan = odd_plan("canonical", 1, 11)
+    lowered = schedule(plan)
+    (wide,) = [
+        node for node in lowered.nodes if node.kind == Kind.OPERATION and set(node.rows).intersection(plan.matrices)
+    ]
     assert wide.name == "block0_ffn_value"
     assert lowered.synapses - lowered.standard_synapses == 4 * 11 * 11
 
@@ -158,11 +166,13 @@ def test_what_feeds_a_lif_saturates_where_lavas_would_wrap():
 
 def test_a_product_is_a_standard_neuron_where_it_is_proven_to_fit_32_bits():
     def products(variant: str, kind: Kind) -> list[str]:
-        return [node.name for node in schedule(odd_plan(variant, 1, 11)).nodes if node.kind == kind]
+        plan = odd_plan(variant, 1, 11)
+        rows = {i for op in (Op.MULTIPLY, Op.SQUARED_RELU) for i in plan.rows(op)}
+        return [node.name for node in schedule(plan).nodes if node.kind == kind and rows.intersection(node.rows)]
 
     assert products("spike-driven", Kind.PRODUCT) == ["block0_att_gated", "block0_ffn_gated"]
-    assert products("spike-driven", Kind.WIDE_PRODUCT) == []
-    assert products("canonical", Kind.WIDE_PRODUCT) == ["block0_ffn_relu2", "block0_ffn_gated"]
+    assert products("spike-driven", Kind.OPERATION) == []
+    assert products("canonical", Kind.OPERATION) == ["block0_ffn_relu2", "block0_ffn_gated"]
 
 
 @pytest.mark.parametrize("variant", ["spike-driven", "canonical"])
@@ -173,11 +183,11 @@ def test_no_signal_exceeds_its_proven_range(variant, n_layer, n_embd, tokens):
     proven = ranges(plan, reads, order(plan, reads))
     interpreter, close = Interpreter(plan), 0
     for token in tokens:
-        for i, row in enumerate(plan.table.tolist()):
-            interpreter.execute(row, int(token))
-            if row[0] not in (Op.DELAY_WRITE, Op.OUTPUT):
-                y, n = row[FIELDS.index("y")], row[FIELDS.index("n_out")]
-                largest = int(np.abs(interpreter.signals[y : y + n]).max())
+        for i in range(len(plan.table)):
+            interpreter.execute(i, int(token))
+            if plan.operation(i).writes:
+                row = plan.row(i)
+                largest = int(np.abs(interpreter.signals[row.y : row.y + row.n_out]).max())
                 assert largest <= proven[i], plan.names[i]
                 close += 2 * largest >= proven[i]
     assert close > 100  # the ranges are not merely large
@@ -189,7 +199,7 @@ def test_wkv_stays_within_its_range_when_its_rounding_piles_up(decay_bits):
     for size, value in ((3 * fp.ONE, 5 * fp.ONE + 1), (fp.ONE // 2, 3)):
         k, v = np.array([size, size // 7]), np.array([value, value])
         a, b, p = np.zeros(2, np.int64), np.zeros(2, np.int64), np.full(2, fp.WKV_START)
-        reach, largest = wkv_reach(size, value, decay_bits / (1 << fp.EXPONENT_BITS)), 0
+        reach, largest = fp.wkv_reach(size, value, decay_bits / (1 << fp.EXPONENT_BITS)), 0
         for step in range(2000):
             now = k if step == 0 else -k
             y, a, b, p = fp.wkv(now, v, a, b, p, np.full(2, -decay_bits), np.zeros(2, np.int64))
@@ -235,12 +245,11 @@ def test_an_interpreter_that_is_not_there_is_refused(tokens):
 
 @lava
 def test_an_error_inside_a_process_names_it(tokens):
-    before = leftovers()
     plan = odd_plan("spike-driven", 1, 3, gain=3.0)
     row = plan.names.index("block0_att_receptance_scale")
     c, n = plan.field("c")[row], plan.field("n_out")[row]
     plan.constants[c : c + n] = np.iinfo(np.int32).max
     plan.field("shift")[row] = 0
-    with pytest.raises(UserError, match=r"process block0_att_receptance_scale: .*does not fit 32 bits"):
+    failure = r"process block0_att_receptance_scale: .*does not fit 32 bits"
+    with nothing_left(), pytest.raises(UserError, match=failure):
         standard.run(plan, tokens[:20])
-    assert leftovers() == before

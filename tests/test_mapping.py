@@ -11,16 +11,15 @@ import yaml
 
 import spikegpt
 from exporters import nir as exporter
+from exporters.loihi.cost import quality
 from exporters.loihi.mapping import CHIPS, Chip, load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, footprint, table
 from exporters.loihi.mapping.groups import groups_of, weight_bits
 from exporters.loihi.mapping.improve import improve
 from exporters.loihi.mapping.mesh import hops_of, links_of, xy_route
 from exporters.loihi.mapping.partition import partition
-from exporters.loihi.quality import quality
 from hw_sim import Simulator
-from hw_sim.counts.counts import Counts, PopulationCount
-from hw_sim.counts.nonzero import nonzero_operations
+from hw_sim.counts.counts import Counts, PopulationCount, nonzero_operations
 from hw_sim.energy.measure import bits_per_byte
 from hw_sim.energy.placement import read_placement
 from hw_sim.graph.quantize import body, prune_matrices, quantize

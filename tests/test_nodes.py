@@ -27,11 +27,11 @@ def recount(plan, tokens: np.ndarray) -> dict[str, Counter]:
     """Operations and bytes of every node, one synapse and one word at a time where that is what is counted."""
     slow, found = Interpreter(plan), {name: Counter() for name in plan.names}
     for token in tokens:
-        for row, name in zip(plan.table, plan.names, strict=True):
-            op, x, _, n_in, n_out, *_, e, forgets, _ = row.tolist()
+        for i, name in enumerate(plan.names):
+            op, x, _, n_in, n_out, *_, e, forgets, _ = plan.row(i)
             seen, c = slow.signals[x : x + n_in].copy(), found[name]
             drives = slow.spikes[e : e + n_in].copy()
-            slow.execute(row.tolist(), int(token))
+            slow.execute(i, int(token))
             if op in (Op.EVENTS, Op.SPARSE, Op.DENSE):
                 values = drives if op == Op.EVENTS else seen
                 for value in values:

@@ -7,7 +7,6 @@ import pytest
 
 import spikegpt
 from exporters import nir as exporter
-from exporters.loihi import limits
 from exporters.loihi.lava import supervisor
 from hw_sim import Simulator
 from hw_sim.counts.compare import compare
@@ -15,6 +14,7 @@ from hw_sim.energy.measure import bits_per_byte
 from hw_sim.energy.schema import Shape
 from hw_sim.energy.shapes import gpt
 from hw_sim.graph.quantize import quantize
+from hw_sim.plan.checks import check_membranes
 from spikegpt.corpus import load_corpus
 from spikegpt.record import record
 from spikegpt.tokenizer import Bytes
@@ -72,7 +72,7 @@ def test_int8_costs_less_than_one_percent_in_quality_and_fits_the_chip(graph, re
     simulator = Simulator.from_nir(quantize(graph))
     quantized = bits_per_byte(simulator.run(text).logits, text, Bytes())
     assert quantized < 1.01 * bits_per_byte(result.logits, text, Bytes())
-    assert limits.check_numbers(simulator.plan)["largest_possible_input"] <= 131071
+    assert check_membranes(simulator.plan)["largest_possible_input"] <= 131071
 
 
 @pytest.mark.lava

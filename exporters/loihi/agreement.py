@@ -14,7 +14,7 @@ from hw_sim import Simulator
 from hw_sim.counts.compare import compare
 from hw_sim.counts.counts import Result
 from hw_sim.graph.to_plan import build
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.interpreter import Interpreter
 from spikegpt.errors import UserError
@@ -47,9 +47,7 @@ def interpret(plan: Plan, tokens: np.ndarray, python: str | None, progress: Prog
         logits.append(interpreter.step(int(token)))
         raster.append(interpreter.spikes.copy())
         progress(1)
-    e, n = plan.field("e"), plan.field("n_out")
-    spikes = {plan.names[i]: np.array(raster)[:, e[i] : e[i] + n[i]] for i in plan.rows(Op.LIF)}
-    return (np.array(logits) / fp.ONE).astype(np.float32), spikes
+    return (np.array(logits) / fp.ONE).astype(np.float32), plan.trains(np.array(raster))
 
 
 def lava_blocks(plan: Plan, tokens: np.ndarray, python: str | None, progress: Progress) -> tuple[np.ndarray, Spikes]:
@@ -99,10 +97,7 @@ class Agreement:
 
 def read_plan(folder: Path) -> Plan:
     """The integer plan of an export. Raises UserError unless the int8 graph beside it gives the same plan."""
-    try:
-        plan = Plan.load(folder / WEIGHTS)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    plan = Plan.load(folder / WEIGHTS)
     rebuilt = build(exporter.read(folder / INT8_GRAPH))
     for field in fields(Plan):
         if not np.array_equal(getattr(plan, field.name), getattr(rebuilt, field.name)):

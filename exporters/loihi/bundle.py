@@ -6,20 +6,21 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from exporters.loihi import limits
-from exporters.loihi.calibration import calibrate
+from exporters.loihi.cost import calibrate, measure
 from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.mapping import fit, load_chip, map_plan
-from exporters.loihi.mapping.describe import facts, headline, table
+from exporters.loihi.mapping.describe import facts, headline, nothing_runs, table
 from exporters.loihi.netx import write_nets
 from exporters.loihi.readme import readme
-from exporters.loihi.settings import Settings, measure
+from exporters.loihi.settings import Settings
 from exporters.nir import write
+from hw_sim.graph.origin import tokenizer_in
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
+from hw_sim.plan.checks import check_membranes
 from spikegpt.corpus import load_corpus
 
-INT8_GRAPH, WEIGHTS = "model-int8.nir", "weights.npz"
+INT8_GRAPH, WEIGHTS, TOKENIZER = "model-int8.nir", "weights.npz", "tokenizer.json"
 CALIBRATED = 4096  # tokens of the text whose spikes are compared
 STANDARD = "embedding and head stay off the chip; every matrix that reads spikes is a Dense, every neuron a LIF"
 CUSTOM = "LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode) on silicon"
@@ -30,27 +31,30 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     chip = load_chip(settings.chip)
     quantized = quantize(graph, settings.bits, settings.prune)
     plan = build(quantized)
-    numbers = limits.check_numbers(plan)
+    numbers = check_membranes(plan)
     fit(plan, chip, settings.chips)  # before the measurement, which takes longer
     measured, counts = measure(graph, plan, settings)
     mapping = facts(map_plan(plan, chip, counts, settings.chips))
-    (folder / "mapping.json").write_text(json.dumps({**mapping, "measured": measured}, indent=1) + "\n")
-    (folder / "mapping.txt").write_text(table(mapping))
+    described = json.dumps({**mapping, "measured": measured}, indent=1) + "\n"
+    (folder / "mapping.json").write_text(described, encoding="utf-8")
+    (folder / "mapping.txt").write_text(table(mapping), encoding="utf-8")
     write(graph, folder / "model.nir")
     write(quantized, folder / INT8_GRAPH)
     plan.save(folder / WEIGHTS)
     write_runtime(folder / "lava_runtime")
+    if (told := tokenizer_in(graph)) is not None:
+        (folder / TOKENIZER).write_text(json.dumps(told.to_dict()) + "\n")
     (folder / "run.py").write_bytes((ROOT / "exporters" / "loihi" / "run.py").read_bytes())
     nets = write_nets(plan, folder / "blocks")
     text, tokens = _calibration_text(settings, plan.n_vocab)
     cost = {"measured": measured, "calibrated_on": text, **calibrate(graph, quantized, plan, tokens)}
-    (folder / "quantisation.json").write_text(json.dumps(cost, indent=1) + "\n")
-    (folder / "README.md").write_text(readme(nets, cost))
+    (folder / "quantisation.json").write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(readme(nets, cost), encoding="utf-8")
     return {
         "numbers": numbers,
         "bits": settings.bits,
         "prune": settings.prune,
-        "mapping": {"summary": headline(mapping), **mapping["placement"]},
+        "mapping": {"summary": headline(mapping), "warning": nothing_runs(mapping), **mapping["placement"]},
         "measured": measured,
         "spike_agreement": cost["spike_agreement"],
         "standard_processes": STANDARD,

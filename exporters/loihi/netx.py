@@ -6,13 +6,16 @@ the file is exact. netx holds chains alone; everything else of the model is in t
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from hw_sim.plan import Op, Plan
 from hw_sim.plan.fixed_point import DECAY_BITS
+from spikegpt import files
 
 NO_CURRENT_MEMORY = 4096  # iDecay: the loader gives Lava du = iDecay - 1, and 4095 forgets at every step
 
@@ -34,39 +37,25 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 
     Left out are LIFs of several decays and matrices of zeros alone, which lava-dl cannot load.
     """
-    lists = {int(plan.field("e")[i]): plan.names[i] for i in plan.rows(Op.LIF)}
     found = []
-    for i in plan.rows(Op.EVENTS):
-        j = sole_lif(plan, int(i))
-        if j is None:
+    for i in plan.matrices:
+        j = sole_lif(plan, i)
+        if not plan.operation(i).listens or j is None:
             continue
-        n_in, n_out, w = (int(plan.field(f)[i]) for f in ("n_in", "n_out", "w"))
-        c = int(plan.field("c")[j])
-        weight = plan.weights[w : w + n_in * n_out].reshape(n_in, n_out).T
-        decay, threshold = plan.constants[c : c + n_out], plan.constants[c + n_out : c + 2 * n_out]
+        weight, (decay, threshold) = plan.matrix(i).T, plan.parameters(j)
         if np.all(decay == decay[0]) and weight.any():
-            source = lists[int(plan.field("e")[i])]
+            source = plan.listened(i).name
             found.append(Chain(source, plan.names[i], plan.names[j], weight, int(decay[0]), threshold))
     return tuple(found)
 
 
 def sole_lif(plan: Plan, i: int) -> int | None:
     """The row of the LIF that reads all that row i leaves at its y, None where another row reads it."""
-    y, n = int(plan.field("y")[i]), int(plan.field("n_out")[i])
-    lif = None
-    for j in range(i + 1, len(plan.table)):
-        op, x, new, n_in, n_out = (int(plan.field(f)[j]) for f in ("op", "x", "y", "n_in", "n_out"))
-        reads = op not in (Op.EMBED, Op.DELAY_READ) and x < y + n and y < x + n_in
-        if op in (Op.ADD, Op.MULTIPLY, Op.WKV):
-            z = int(plan.field("z")[j])
-            reads = reads or (z < y + n and y < z + n_out)
-        if reads:
-            if op != Op.LIF or (x, n_in) != (y, n) or lif is not None:
-                return None
-            lif = j
-        if op not in (Op.DELAY_WRITE, Op.OUTPUT) and new < y + n and y < new + n_out:
-            break
-    return lif
+    made, readers = plan.row(i), plan.readers[i]
+    if len(readers) != 1:
+        return None
+    row = plan.row(readers[0])
+    return readers[0] if row.op == Op.LIF and (row.x, row.n_in) == (made.y, made.n_out) else None
 
 
 def write_nets(plan: Plan, folder: Path) -> list[dict]:
@@ -75,23 +64,27 @@ def write_nets(plan: Plan, folder: Path) -> list[dict]:
     for chain in chains(plan):
         folder.mkdir(exist_ok=True)
         path = folder / f"{chain.matrix}.net"
-        with h5py.File(path, "w") as file:
-            layers = file.create_group("layer")
-            _store(layers, "0", {"type": b"input", "shape": np.array([chain.weight.shape[1]])})
-            neuron = {
-                "type": b"CUBA",
-                "iDecay": NO_CURRENT_MEMORY,
-                "vDecay": chain.decay,
-                "vThMant": chain.threshold,
-                "refDelay": 1,
-                "gradedSpike": 0,
-            }
-            n_out, n_in = chain.weight.shape
-            dense = {"shape": np.array([n_out]), "inFeatures": n_in, "outFeatures": n_out, "weight": chain.weight}
-            _store(layers, "1", {"type": b"dense", **dense, "neuron": neuron})
+        files.write(path, partial(_write, chain))
         facts.append({"file": path.name, "spikes_of": chain.source, "matrix": chain.matrix, "lif": chain.name,
                       "synapses": chain.weight.size, "decay": chain.decay / (1 << DECAY_BITS)})  # fmt: skip
     return facts
+
+
+def _write(chain: Chain, sink: Any) -> None:
+    with h5py.File(sink, "w") as file:
+        layers = file.create_group("layer")
+        _store(layers, "0", {"type": b"input", "shape": np.array([chain.weight.shape[1]])})
+        neuron = {
+            "type": b"CUBA",
+            "iDecay": NO_CURRENT_MEMORY,
+            "vDecay": chain.decay,
+            "vThMant": chain.threshold,
+            "refDelay": 1,
+            "gradedSpike": 0,
+        }
+        n_out, n_in = chain.weight.shape
+        dense = {"shape": np.array([n_out]), "inFeatures": n_in, "outFeatures": n_out, "weight": chain.weight}
+        _store(layers, "1", {"type": b"dense", **dense, "neuron": neuron})
 
 
 def _store(parent: h5py.Group, name: str, values: dict) -> None:

@@ -1,6 +1,6 @@
 """The README of an exported folder: what is in it, how to run it, what int8 cost."""
 
-from exporters.loihi.calibration import table
+from exporters.loihi.cost import table
 
 TEXT = """# A SpikeGPT for Loihi
 
@@ -18,6 +18,7 @@ needs lava-nc 0.10 and numpy, nothing else: neither torch nor the project that w
 | `model.nir` | the model in float32, a NIR graph |
 | `model-int8.nir` | the same with int8 matrices, scales folded into thresholds |
 | `weights.npz` | the integer plan that runs: operations in order, int8 weights, constants (numpy, no pickles) |
+| `tokenizer.json` | how a text becomes tokens, where the model says; `run.py --text` and `spikegpt` read it |
 | `run.py`, `lava_runtime/` | the Lava processes, one a block, in fixed point, under a supervisor |
 | `blocks/*.net` | lava-dl layers, see below |
 | `quantisation.json` | what int8 cost, as in the tables below |

@@ -11,8 +11,10 @@ import numpy as np
 
 from exporters.nir.passes import PASSES
 from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, TokenShift
+from hw_sim.graph.origin import SOURCE, with_tokenizer
 from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
 
 
 class _Builder:
@@ -69,9 +71,13 @@ def translate(model: Any) -> nir.NIRGraph:
     h = _norm(graph, "head_ln", model.ln_out, x)
     graph.add("head", nir.Linear(_array(model.head.weight)), h)
     graph.add("logits", nir.Output({"output": np.array([cfg.vocab_size])}), "head")
-    provenance = {f"source_{k}": v for k, v in getattr(model, "provenance", {}).items()}
-    kind = model.tokenizer.to_dict()["kind"] if model.tokenizer else "unknown"
-    return nir.NIRGraph(graph.nodes, graph.edges, metadata={"variant": cfg.variant, "tokenizer": kind, **provenance})
+    provenance = {
+        f"{SOURCE}{printable(k).replace('/', '_')}": printable(v) if isinstance(v, str) else v
+        for k, v in getattr(model, "provenance", {}).items()
+        if isinstance(v, str | float) or (isinstance(v, int) and abs(v) < 1 << 63)
+    }
+    translated = nir.NIRGraph(graph.nodes, graph.edges, metadata={"variant": cfg.variant, **provenance})
+    return with_tokenizer(translated, model.tokenizer)
 
 
 def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:

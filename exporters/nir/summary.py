@@ -8,7 +8,7 @@ import numpy as np
 
 from exporters.nir.segments import cut
 from hw_sim.graph.check import width
-from hw_sim.graph.wiring import Wiring
+from hw_sim.graph.wiring import NEURONS, Wiring
 
 REST = "outside blocks"
 
@@ -23,8 +23,8 @@ def describe(graph: nir.NIRGraph) -> dict[str, list[dict[str, Any]]]:
     """By block, in order: its nodes in the order they run.
 
     Of each node: name, type, width_in, width_out, `values` it stores (0 for neurons, whose parameters are one constant
-    repeated), `synapses`, `spiking` (puts out spikes), `spike_fed` (a matrix that reads spikes), `portable` (part of a
-    segment that other tools run).
+    repeated), `neurons`, `synapses`, `spiking` (puts out spikes), `spike_fed` (a matrix that reads spikes), `portable`
+    (part of a segment that other tools run).
     """
     wiring = Wiring(graph)
     in_segments = {name for segment in cut(graph) for name in segment.chain}
@@ -37,7 +37,8 @@ def describe(graph: nir.NIRGraph) -> dict[str, list[dict[str, Any]]]:
             "type": type(node).__name__,
             "width_in": width(node, "input"),
             "width_out": width(node),
-            "values": 0 if isinstance(node, nir.LIF) else _values(node),
+            "values": 0 if isinstance(node, NEURONS) else _values(node),
+            "neurons": width(node) if isinstance(node, NEURONS) else 0,
             "synapses": node.weight.size if matrix else 0,
             "spiking": name in wiring.spiking,
             "spike_fed": matrix and wiring.spike_fed(name),
@@ -55,7 +56,7 @@ def totals(nodes: list[dict[str, Any]]) -> dict[str, int]:
         "synapses": sum(n["synapses"] for n in nodes),
         "spike_fed_synapses": sum(n["synapses"] for n in nodes if n["spike_fed"]),
         "portable_synapses": sum(n["synapses"] for n in nodes if n["portable"]),
-        "neurons": sum(n["width_out"] for n in nodes if n["type"] == "LIF"),
+        "neurons": sum(n["neurons"] for n in nodes),
     }
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class MatrixCount:
 
 @dataclass(frozen=True, eq=False)
 class PopulationCount:
-    """Work of one LIF population over a run: `fired` (n,) int64 are spikes by neuron; `active` updates had a non-zero
+    """Work of one population over a run: `fired` (n,) int64 are spikes by neuron; `active` updates had a non-zero
     input, the other updates were idle."""
 
     name: str
@@ -118,19 +118,24 @@ class Result(Counts):
     spikes: dict[str, np.ndarray]
 
 
+@dataclass(frozen=True)
+class Score:
+    """What texts cost and how well they were predicted: `nats` over `predicted` tokens, all after the first of each."""
+
+    nats: float
+    predicted: int
+    counts: Counts
+
+
 def count(plan: Plan, tokens: int, counters: np.ndarray, fired: np.ndarray) -> Counts:
     """Name the counters of a run: (rows, 2) int64 by row of the table, (n_events,) int64 by neuron."""
-    n_in, n_out, e = (plan.field(name) for name in ("n_in", "n_out", "e"))
-    op = plan.field("op")
     matrices = tuple(
-        MatrixCount(name, int(n_in[i]), int(n_out[i]), bool(op[i] == Op.EVENTS), int(counters[i, 0]), tokens,
-                    graded=plan.integer and bool(op[i] == Op.SPARSE))
-        for i, name in enumerate(plan.names)
-        if op[i] in (Op.EVENTS, Op.DENSE, Op.SPARSE)
+        MatrixCount(plan.names[i], plan.row(i).n_in, plan.row(i).n_out, plan.operation(i).listens, int(counters[i, 0]),
+                    tokens, graded=plan.integer and plan.operation(i).graded)
+        for i in plan.matrices
     )  # fmt: skip
     populations = tuple(
-        PopulationCount(plan.names[i], fired[e[i] : e[i] + n_out[i]].copy(), int(counters[i, 0]), tokens)
-        for i in plan.rows(Op.LIF)
+        PopulationCount(p.name, fired[p.place].copy(), int(counters[p.row, 0]), tokens) for p in plan.populations
     )
     return Counts(matrices, populations)
 
@@ -151,3 +156,16 @@ def merge(parts: Sequence[Counts]) -> Counts:
         for same in zip(*(p.populations for p in parts), strict=True)
     )
     return Counts(matrices, populations)
+
+
+def nonzero_operations(plan: Plan, counts: Counts) -> dict[str, int]:
+    """By spike-fed matrix: the sum over its inputs of spikes times weights that are not zero.
+
+    `Counts.synops` counts spikes times fan-out; after pruning, this is what hardware that skips zeros has to do.
+    """
+    fired = {p.name: p.fired for p in counts.populations}
+    return {
+        plan.names[i]: int(np.count_nonzero(plan.matrix(i), axis=1) @ fired[plan.listened(i).name])
+        for i in plan.matrices
+        if plan.operation(i).listens
+    }

@@ -6,29 +6,12 @@ All follows from the counters of the run and the shapes in the plan; nothing is 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
 from hw_sim.counts.counts import Counts, MatrixCount, PopulationCount
 from hw_sim.plan import Op, Plan
 
 ELEMENTWISE = ("mul", "add", "cmp", "exp", "div", "sqrt")
-
-# Element-wise operations a channel, by operation of the plan.
-PER_CHANNEL: dict[Op, dict[str, int]] = {
-    Op.SCALE: {"mul": 1},
-    Op.ADD: {"add": 1},
-    Op.LAYER_NORM: {"mul": 3, "add": 4},  # square, scale, weight; mean, centre, variance, bias
-    Op.LIF: {"mul": 1, "add": 2, "cmp": 1},
-    Op.WKV: {"mul": 6, "add": 10, "cmp": 2, "exp": 4, "div": 1},
-    Op.SIGMOID: {"exp": 1, "div": 1, "add": 1},
-    Op.SQUARED_RELU: {"mul": 1, "cmp": 1},
-    Op.MULTIPLY: {"mul": 1},
-}
-PER_NODE: dict[Op, dict[str, int]] = {Op.LAYER_NORM: {"sqrt": 1, "div": 3}}  # the two means and the inverse root
-
-# Vectors of the width of the node that a token reads of its parameters, and reads and writes of its state.
-PARAMETERS: dict[Op, int] = {Op.SCALE: 1, Op.LAYER_NORM: 2, Op.WKV: 2}  # and eps; a LIF: `_lif_parameters`
-STATE_READ: dict[Op, int] = {Op.DELAY_READ: 1, Op.LIF: 1, Op.WKV: 3}
-STATE_WRITTEN: dict[Op, int] = {Op.DELAY_WRITE: 1, Op.LIF: 1, Op.WKV: 3}
 
 
 @dataclass(frozen=True)
@@ -82,20 +65,18 @@ def elementwise_totals(nodes: Mapping[str, NodeCount]) -> dict[str, int]:
 def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCount | None,
           population: PopulationCount | None) -> NodeCount:  # fmt: skip
     per_token: Counter[str] = Counter()
-    parameters = read = written = weights = 0  # words a token, but `weights`: words
+    parameters = read = written = weights = 0  # words a token, but `weights`: bytes
     for i in rows:
-        op, n = Op(plan.table[i, 0]), int(plan.field("n_out")[i])
-        for kind, count in PER_CHANNEL.get(op, {}).items():
-            per_token[kind] += count * n
-        per_token.update(PER_NODE.get(op, {}))
-        forgets = op == Op.LIF and bool(plan.field("shift")[i])  # its membrane is never looked at again
-        parameters += n * (_lif_parameters(plan) if op == Op.LIF else PARAMETERS.get(op, 0)) + (op == Op.LAYER_NORM)
-        read += 0 if forgets else n * STATE_READ.get(op, 0)
-        written += n * STATE_WRITTEN.get(op, 0)
-        if op == Op.EMBED:
-            weights += n * tokens * plan.constants.itemsize
-        elif matrix and op in (Op.EVENTS, Op.SPARSE, Op.DENSE):
-            weights += (matrix.dense if op == Op.DENSE else matrix.effective) * plan.weights.itemsize
+        row, operation = plan.row(i), plan.operation(i)
+        per_token.update(operation.elementwise(row))
+        read += row.n_out * operation.state_read if operation.looks_back(row) else 0
+        written += row.n_out * operation.state_written
+        if row.op == Op.EMBED:  # a row of the table
+            weights += row.n_out * tokens * plan.constants.itemsize
+        else:
+            parameters += sum(map(prod, operation.parameters(row, plan.integer)))
+        if matrix and operation.matrix:
+            weights += (matrix.effective if operation.input_major else matrix.dense) * plan.weights.itemsize
     return NodeCount(
         name,
         tuple(Op(plan.table[i, 0]).name for i in rows),
@@ -112,8 +93,3 @@ def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCou
         state_bytes_read=read * tokens * plan.state.itemsize,
         state_bytes_written=written * tokens * plan.state.itemsize,
     )
-
-
-def _lif_parameters(plan: Plan) -> int:
-    """Decay and threshold; in float32 resistance, leak and reset besides."""
-    return 2 if plan.integer else 5

@@ -1,11 +1,10 @@
 """The report as Markdown."""
 
-import re
-
 from hw_sim.energy import tables
 from hw_sim.energy.method import METHOD
 from hw_sim.energy.schema import Report
 from hw_sim.energy.tables import Table
+from spikegpt.escape import markdown as escaped
 
 
 def document(report: Report) -> str:
@@ -54,8 +53,3 @@ def table(content: Table) -> str:
     head, rows = content
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
-
-
-def escaped(text: str) -> str:
-    """A file's words as plain text of Markdown: on one line, with no mark, tag or table cell of their own."""
-    return re.sub(r"([\\`*_{}\[\]<>|])", r"\\\1", " ".join(text.split()))

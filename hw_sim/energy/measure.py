@@ -11,7 +11,7 @@ import numpy as np
 from hw_sim.counts.counts import Counts, merge
 from hw_sim.energy.quality import Interval, interval_of
 from hw_sim.energy.schema import Shape
-from hw_sim.energy.vectors import MATRICES, Operation, vector_work
+from hw_sim.energy.vectors import Operation, vector_work
 from hw_sim.energy.work import AC, GRADED, MAC, MatrixWork, Tensor, Work
 from hw_sim.graph import reference
 from hw_sim.graph.wiring import Wiring
@@ -106,22 +106,22 @@ def counted(name: str, plan: Plan, result: Counts) -> Work:
     )  # fmt: skip
     tokens = result.matrices[0].tokens
     read = {m.name: m.active_inputs if m.spike_fed else m.tokens * m.fan_in for m in result.matrices}
-    n_in, n_out, shift = (plan.field(name) for name in ("n_in", "n_out", "shift"))
-    operations = [
-        Operation(op, int(n_out[i]), int(n_in[i]), read[plan.names[i]] if op in MATRICES else 0,
-                  forgets=op == Op.LIF and bool(shift[i]))
-        for i, op in enumerate(map(Op, plan.field("op")))
-        if op != Op.OUTPUT
-    ]  # fmt: skip
+    tables = [plan.row(int(i)) for i in plan.rows(Op.EMBED)]
+    operations = []
+    for i in range(len(plan.table)):
+        row, operation = plan.row(i), plan.operation(i)
+        if row.op != Op.OUTPUT:
+            fetched = read[plan.names[i]] if operation.matrix else 0
+            forgets = operation.fires and not operation.looks_back(row)
+            operations.append(Operation(operation.op, row.n_out, row.n_in, fetched, forgets=forgets))
     found = vector_work(operations, tokens)
-    tables = tuple(Tensor("embedding", int(n_in[i] * n_out[i]), int(n_out[i]) * tokens) for i in plan.rows(Op.EMBED))
     return Work(
         name,
         tokens,
         matrices,
         found.components,
         found.channels,
-        (*found.tensors, *tables),
+        (*found.tensors, *(Tensor("embedding", t.n_in * t.n_out, t.n_out * tokens) for t in tables)),
         counted=True,
         state_words=len(plan.state),
         neurons=sum(p.updates for p in result.populations),
@@ -141,7 +141,7 @@ def variant_of(graph: nir.NIRGraph) -> str:
 
 def shape_of(plan: Plan) -> Shape:
     """Read the shape off the matrices of a plan."""
-    rows = {plan.names[i]: i for op in MATRICES for i in plan.rows(op)}
+    rows = {plan.names[i]: i for i in plan.matrices}
     head, layers = rows["head"], sum(name.endswith("_att_key") for name in rows)
     return Shape(layers, int(plan.field("n_in")[head]), int(plan.field("n_out")[head]))
 

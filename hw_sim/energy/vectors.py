@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from hw_sim.counts.nodes import PARAMETERS, PER_CHANNEL, PER_NODE, STATE_READ, STATE_WRITTEN
 from hw_sim.energy.work import Tensor, merged
-from hw_sim.plan import Op
+from hw_sim.plan.ops import OPERATIONS, Op, Row
+from hw_sim.plan.ops import Operation as PlanOperation
 
 COMPONENTS = {  # operation of the plan -> component, as prices name it
     Op.LAYER_NORM: "layer_norm",
@@ -31,27 +31,7 @@ OTHERS: dict[str, dict[str, int]] = {
     "feature_map": {"exp": 1, "add": 1, "cmp": 1},  # elu(x) + 1, or one random feature
 }
 COMPONENT_OF = {"relu": "gelu", "tanh": "sigmoid", "feature_map": "softmax"}  # priced as
-MOVES = {  # vectors of its width that an operation reads and writes
-    Op.EMBED: 1,
-    Op.COPY: 2,
-    Op.ADD: 3,
-    Op.SCALE: 2,
-    Op.DELAY_READ: 1,
-    Op.DELAY_WRITE: 1,
-    Op.LAYER_NORM: 2,
-    Op.LIF: 2,
-    Op.WKV: 3,
-    Op.SIGMOID: 2,
-    Op.SQUARED_RELU: 2,
-    Op.MULTIPLY: 3,
-    "gelu": 2,
-    "relu": 2,
-    "softmax": 0,
-    "tanh": 2,
-    "feature_map": 2,
-}  # fmt: skip; a softmax runs along with its scores, none of which is stored
-MATRICES = (Op.EVENTS, Op.DENSE, Op.SPARSE)
-LIF_PARAMETERS = 2  # vectors: decay and threshold
+MOVED = {"gelu": 2, "relu": 2, "softmax": 0, "tanh": 2, "feature_map": 2}  # vectors; scores of attention are not stored
 
 
 class Operation(NamedTuple):
@@ -83,34 +63,42 @@ def vector_work(operations: Iterable[Operation], tokens: int = 1) -> Vectors:
     channels: Counter[str] = Counter()
     tensors: list[Tensor] = []
     for o in operations:
-        if o.op in MATRICES:
+        if isinstance(o.op, str):
+            name, moves = COMPONENT_OF.get(o.op, o.op), MOVED[o.op]
+            done = {kind: count * o.width for kind, count in OTHERS[o.op].items()}
+        elif OPERATIONS[o.op].matrix:
             tensors.append(Tensor("activations", o.n_in, o.read, copies=o.copies))
             tensors.append(Tensor("activations", o.width, o.width * tokens, copies=o.copies))
             continue
-        name = COMPONENTS.get(o.op) if isinstance(o.op, Op) else COMPONENT_OF.get(o.op, o.op)
-        per_channel = PER_CHANNEL.get(o.op, {}) if isinstance(o.op, Op) else OTHERS[o.op]
-        if name:
+        else:
+            operation = OPERATIONS[o.op]
+            name, done = COMPONENTS.get(o.op, o.op.name.lower()), operation.elementwise(row_of(o, o.op))
+            moves = len(operation.reads) + operation.writes
+            tensors += _kept(o, operation, tokens)
+        if done:
             kinds = components.setdefault(name, Counter())
             channels[name] += o.width * tokens * o.copies
-            for kind, count in per_channel.items():
-                kinds[kind] += count * o.width * tokens * o.copies
-            for kind, count in PER_NODE.get(o.op, {}).items() if isinstance(o.op, Op) else ():
-                kinds[kind] += count * tokens * o.copies
-        if moves := MOVES.get(o.op, 0):
+            kinds.update({kind: count * tokens * o.copies for kind, count in done.items()})
+        if moves:
             tensors.append(Tensor("activations", o.width, moves * o.width * tokens, copies=o.copies))
-        if isinstance(o.op, Op):
-            tensors += _kept(o, o.op, tokens)
     return Vectors(
         {k: dict(v) for k, v in components.items()}, dict(channels), merged(t for t in tensors if t.moved and t.copies)
     )
 
 
-def _kept(o: Operation, op: Op, tokens: int) -> list[Tensor]:
-    """The constant vectors that an operation reads, and the vectors of its state."""
-    constants = LIF_PARAMETERS if op == Op.LIF else PARAMETERS.get(op, 0)
-    read, written = (0 if o.forgets else STATE_READ.get(op, 0)), STATE_WRITTEN.get(op, 0)
-    vectors = max(read, written, 1)
+def row_of(o: Operation, op: Op) -> Row:
+    """An operation of the plan as a row of its table, which lies nowhere."""
+    return Row(op, 0, 0, o.n_in, o.width, 0, 0, 0, 0, int(o.forgets), 0)
+
+
+def _kept(o: Operation, operation: PlanOperation, tokens: int) -> list[Tensor]:
+    """The constant vectors that an operation of the plan reads, and the vectors of its state."""
+    row = row_of(o, operation.op)
+    constants = sum(shape == (o.width,) for shape in operation.parameters(row, integer=True))
+    read = operation.state_read if operation.looks_back(row) else 0
+    vectors = max(operation.state_read, operation.state_written, 1)
+    kept = (read + operation.state_written) * o.width * tokens // vectors
     return [
         Tensor("parameters", o.width, o.width * tokens, shared=True, copies=constants * o.copies),
-        Tensor("state", o.width, (read + written) * o.width * tokens // vectors, copies=vectors * o.copies),
+        Tensor("state", o.width, kept, copies=vectors * o.copies),
     ]

@@ -3,13 +3,14 @@
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import EXTENSIONS
+from hw_sim.graph.extensions import DT, EXTENSIONS
 from hw_sim.graph.wiring import Wiring
 from spikegpt.errors import UserError
 
 STANDARD = (nir.Input, nir.Output, nir.Linear, nir.Affine, nir.Scale, nir.Delay, nir.LIF)
 SUPPORTED = {cls.__name__: cls for cls in STANDARD + EXTENSIONS}
 MAX_VALUES = 1 << 24  # that all outputs together may hold: 64 MiB in float32, ten times the largest preset
+STEP = 1e-6  # by how much, relatively, a time constant may fall below one step
 PART = 1 << 22  # values looked at together, to bound memory
 
 
@@ -19,7 +20,11 @@ def check(graph: nir.NIRGraph, where: str) -> None:
         for name, node in graph.nodes.items():
             _check_values(name, node)
         _check_edges(graph)
-        _ = Wiring(graph).order
+        wiring = Wiring(graph)
+        _ = wiring.order
+        for name, node in graph.nodes.items():
+            if isinstance(node, nir.Linear | nir.Affine) and not wiring.embeds(name):
+                _check_width(name, node.weight)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
 
@@ -49,10 +54,25 @@ def _check_values(name: str, node: nir.NIRNode) -> None:
         raise UserError(f"node {name!r}: bias has shape {node.bias.shape}, weight {node.weight.shape}")
     if isinstance(node, nir.LIF) and np.any(node.tau <= 0):
         raise UserError(f"node {name!r}: tau must be positive, got {float(np.min(node.tau))}")
+    if isinstance(node, nir.LIF) and 0 < np.min(node.tau) < DT * (1 - STEP):
+        raise UserError(
+            f"node {name!r}: a step of {DT} s is longer than its time constant, {float(np.min(node.tau))} s"
+        )
     if isinstance(node, nir.Delay) and np.any(node.delay <= 0):
         raise UserError(f"node {name!r}: delay must be positive, got {float(np.min(node.delay))}")
     if not 0 < width(node) <= MAX_VALUES or not 0 < width(node, "input") <= MAX_VALUES:
         raise UserError(f"node {name!r}: {width(node)} values a time step; 1 to {MAX_VALUES:,} can be run")
+
+
+def _check_width(name: str, weight: np.ndarray) -> None:
+    """Raise UserError for integer weights that do not fit the 8 bits in which integer matrices are run."""
+    if weight.dtype.kind == "f":
+        return
+    low, high = int(weight.min()), int(weight.max())
+    if weight.dtype.kind == "u" or weight.dtype.itemsize > 1:
+        held = f"integer weights ({weight.dtype}) from {low} to {high}"
+        if low < -128 or high > 127:
+            raise UserError(f"node {name!r}: {held}; those of 8 bits are run, -128 to 127")
 
 
 def _all_finite(values: np.ndarray) -> bool:

@@ -1,4 +1,4 @@
-"""The NIR primitives that SpikeGPT needs beyond the standard ones, each with its numpy step as its specification.
+"""The NIR primitives that SpikeGPT needs beyond the standard ones, each with its numpy step.
 
 NIR gives every node one input port, and edges into a port are summed. A node of two operands therefore reads them as
 one concatenated vector; `Place` shifts each operand into its part of that vector, so that the sum concatenates.
@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import nir
 import numpy as np
+
+from hw_sim.plan import floating_point as fl
 
 WKV_START = -1e30  # the running maximum before the first token
 DT = 1e-4  # a time step, one token, in NIR's seconds; SpikingJelly, snnTorch and norse can all be run at it
@@ -31,8 +33,7 @@ class LayerNorm(nir.NIRNode):
         self.output_type = {"output": np.array(self.weight.shape)}
 
     def step(self, x: np.ndarray) -> np.ndarray:
-        centred = x - x.mean()
-        return centred / np.sqrt(np.mean(centred * centred) + self.eps[0]) * self.weight + self.bias
+        return fl.layer_norm(x, self.weight, self.bias, self.eps[0])
 
 
 @dataclass(eq=False)
@@ -63,12 +64,8 @@ class WKV(nir.NIRNode):
     def step(self, x: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         k, v = np.split(x, 2)
         a, b, p = state
-        q = np.maximum(p, self.bonus + k)
-        e1, e2 = np.exp(p - q), np.exp(self.bonus + k - q)
-        y = (e1 * a + e2 * v) / (e1 * b + e2)
-        q = np.maximum(p + self.decay, k)
-        e1, e2 = np.exp(p + self.decay - q), np.exp(k - q)
-        return y, np.stack([e1 * a + e2 * v, e1 * b + e2, q])
+        y, *kept = fl.wkv(k, v, a, b, p, self.decay, self.bonus)
+        return y, np.stack(kept)
 
 
 @dataclass(eq=False)
@@ -82,7 +79,7 @@ class Sigmoid(nir.NIRNode):
         self.output_type = {"output": np.array(self.shape)}
 
     def step(self, x: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-x))
+        return fl.sigmoid(x)
 
 
 @dataclass(eq=False)
@@ -96,7 +93,7 @@ class SquaredReLU(nir.NIRNode):
         self.output_type = {"output": np.array(self.shape)}
 
     def step(self, x: np.ndarray) -> np.ndarray:
-        return np.square(np.maximum(x, 0))
+        return fl.squared_relu(x)
 
 
 @dataclass(eq=False)

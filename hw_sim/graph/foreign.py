@@ -10,7 +10,7 @@ from pathlib import Path
 import nir
 import numpy as np
 
-from hw_sim.graph.check import check, width
+from hw_sim.graph.check import STEP, check, width
 from hw_sim.graph.extensions import DT
 from hw_sim.graph.files import load
 from hw_sim.graph.wiring import Wiring
@@ -25,12 +25,27 @@ def read_foreign(path: str | Path, dt: float = DT) -> nir.NIRGraph:
     try:
         if not dt > 0:
             raise UserError(f"dt = {dt}: a time step must be positive")
+        require_steps(graph, dt)
         for lower in (spread_parameters, lambda g: rescale_time(g, dt)):
             graph = lower(graph)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     check(graph, str(path))
     return graph
+
+
+def require_steps(graph: nir.NIRGraph, dt: float) -> None:
+    """Raise UserError where a step of `dt` is longer than a time constant, or a Delay is not one step."""
+    for name, node in graph.nodes.items():
+        if isinstance(node, nir.LIF) and node.tau.size and 0 < np.min(node.tau) < dt * (1 - STEP):
+            raise UserError(
+                f"node {name!r}: a step of {dt:g} s is longer than its time constant of {float(np.min(node.tau)):g} s: "
+                f"the membrane would overshoot; name the --dt that the tool used"
+            )
+        if isinstance(node, nir.Delay) and not np.allclose(node.delay, dt, rtol=STEP, atol=0):
+            least, most = float(np.min(node.delay)), float(np.max(node.delay))
+            span = f"{least:g} s" if least == most else f"{least:g} to {most:g} s"
+            raise UserError(f"node {name!r}: a delay of {span}; delays of one step are run, here --dt {dt:g} s")
 
 
 def spread_parameters(graph: nir.NIRGraph) -> nir.NIRGraph:

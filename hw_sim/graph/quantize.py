@@ -57,16 +57,18 @@ def round_matrices(graph: nir.NIRGraph, bits: int = BITS) -> nir.NIRGraph:
     """
     wiring, nodes, edges, on_chip = Wiring(graph), dict(graph.nodes), list(graph.edges), set(body(graph))
     for name, node in graph.nodes.items():
-        fed_by_token = any(isinstance(graph.nodes[s], nir.Input) for s in wiring.sources[name])
-        if not isinstance(node, nir.Linear) or fed_by_token:
+        if not isinstance(node, nir.Linear) or wiring.embeds(name):
             continue
         limit = (1 << (bits if name in on_chip else BITS) - 1) - 1
         largest = np.abs(node.weight).max(axis=1)
         scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
         rounded = np.clip(np.rint(node.weight / scale[:, None]), -limit, limit).astype(np.int8)
         nodes[name] = nir.Linear(rounded)
-        nodes[f"{name}_scale"] = nir.Scale(scale)
-        edges = [(f"{name}_scale" if a == name else a, b) for a, b in edges] + [(name, f"{name}_scale")]
+        behind = f"{name}_scale"
+        while behind in nodes:  # any name may be another node's
+            behind += "_"
+        nodes[behind] = nir.Scale(scale)
+        edges = [(behind if a == name else a, b) for a, b in edges] + [(name, behind)]
     return nir.NIRGraph(nodes, edges, metadata={**graph.metadata, "precision": "int8", "body_bits": bits})
 
 
@@ -77,9 +79,6 @@ def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
     where the threshold would outgrow its 17-bit field.
     """
     wiring, nodes, edges = Wiring(graph), dict(graph.nodes), list(graph.edges)
-    readers: dict[str, list[str]] = {name: [] for name in nodes}
-    for a, b in edges:
-        readers[a].append(b)
     for name, node in graph.nodes.items():
         sources = wiring.sources[name]
         if not isinstance(node, nir.LIF) or len(sources) != 1 or np.any(node.v_leak) or np.any(node.v_reset):
@@ -87,7 +86,7 @@ def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
         (source,) = sources
         scale = graph.nodes[source]
         feeders = wiring.sources[source]
-        if not isinstance(scale, nir.Scale) or readers[source] != [name] or len(feeders) != 1:
+        if not isinstance(scale, nir.Scale) or wiring.readers[source] != [name] or len(feeders) != 1:
             continue
         matrix = graph.nodes[feeders[0]]
         if not isinstance(matrix, nir.Linear) or not wiring.spike_fed(feeders[0]) or np.any(scale.scale <= 0):

@@ -11,6 +11,7 @@ import numpy as np
 
 from hw_sim.graph.extensions import DT, WKV, TokenShift
 from hw_sim.graph.wiring import Wiring
+from hw_sim.plan import floating_point as fl
 from spikegpt.errors import UserError
 
 
@@ -68,13 +69,10 @@ def step_all(node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
 
 
 def lif_all(node: nir.LIF, x: np.ndarray) -> np.ndarray:
-    """NIR's LIF by Euler steps of DT, in float32: v += (v_leak - v + r x) DT / tau; spike at v > v_threshold."""
+    """NIR's LIF by Euler steps of DT, in float32."""
     single = np.float32
-    rate, r, leak = (a.astype(single) for a in (DT / node.tau, node.r, node.v_leak))
-    threshold, reset = node.v_threshold.astype(single), node.v_reset.astype(single)
+    parameters = [a.astype(single) for a in (DT / node.tau, node.r, node.v_leak, node.v_reset, node.v_threshold)]
     v, spikes = np.zeros(x.shape[1], single), np.zeros(x.shape, single)
     for t, drive in enumerate(x):
-        v = v + (r * drive - v + leak) * rate
-        spikes[t] = v > threshold
-        v = np.where(spikes[t] > 0, reset, v)
+        spikes[t], v = fl.lif(drive, v, *parameters)
     return spikes

@@ -8,6 +8,9 @@ import nir
 from hw_sim.graph.extensions import Place
 from spikegpt.errors import UserError
 
+NEURONS = (nir.LIF,)  # nodes that put out spikes
+CYCLE = 8  # nodes of a cycle that an error names
+
 
 @dataclass(frozen=True)
 class Wiring:
@@ -60,12 +63,31 @@ class Wiring:
                 order.append(name)
             elif name not in done:
                 if name in open_:
-                    raise UserError(f"nodes {', '.join(sorted(open_)[:4])} form a cycle without a Delay")
+                    raise UserError(
+                        f"nodes {', '.join(self._cycle(name))} form a cycle without a Delay: a Delay of one step in it "
+                        f"makes it run"
+                    )
                 open_.add(name)
                 stack.append((name, True))
                 awaited = [source for source in self._awaited(name) if source not in done]
                 stack += [(source, False) for source in sorted(awaited, key=lambda source: depth.get(source, 0))]
         return order
+
+    def _cycle(self, start: str) -> list[str]:
+        """The nodes of the shortest cycle without a Delay through this node, the first few by name."""
+        came_from: dict[str, str] = {}
+        reached = [start]
+        for name in reached:
+            for source in self._awaited(name):
+                if source == start:
+                    cycle = [name]
+                    while cycle[-1] != start:
+                        cycle.append(came_from[cycle[-1]])
+                    return [*sorted(cycle)[:CYCLE], *(["..."] if len(cycle) > CYCLE else [])]
+                if source not in came_from:
+                    came_from[source] = name
+                    reached.append(source)
+        raise AssertionError(f"{start} is in no cycle")
 
     def embeds(self, name: str) -> bool:
         """Whether this node is a matrix that reads the one-hot token: a table whose rows are looked up."""
@@ -77,7 +99,7 @@ class Wiring:
     @cached_property
     def spiking(self) -> set[str]:
         """The nodes that put out nothing but spikes: neurons, and what only delays or places spikes."""
-        found = {name for name, node in self.graph.nodes.items() if isinstance(node, nir.LIF)}
+        found = {name for name, node in self.graph.nodes.items() if isinstance(node, NEURONS)}
         carriers = [name for name, node in self.graph.nodes.items() if isinstance(node, nir.Delay | Place)]
         while new := {name for name in carriers if name not in found and self._reads_one_of(name, found)}:
             found |= new

@@ -5,6 +5,8 @@ of Lava (lava-nc 0.10, `PyLifModelBitAcc`): 12-bit decay, 24-bit membrane, trunc
 LayerNorm, WKV and sigmoid are integers throughout: sums, products, shifts, integer divisions, two small tables.
 """
 
+from math import ceil, log2
+
 import numpy as np
 
 FRACTION_BITS = 12
@@ -36,8 +38,8 @@ SIGMOID_TABLE = np.floor(2.0**15 / (1 + np.exp(-np.arange(257) / 16)) + 0.5).ast
 
 
 def to_fixed(x: np.ndarray, bits: int = FRACTION_BITS) -> np.ndarray:
-    """Round real numbers to so many fraction bits, halves up; int64."""
-    return np.floor(np.asarray(x, np.float64) * 2.0**bits + 0.5).astype(np.int64)
+    """Round real numbers to so many fraction bits, halves up; int64, at most 2^62 so that nothing wraps."""
+    return np.clip(np.floor(np.asarray(x, np.float64) * 2.0**bits + 0.5), -(2.0**62), 2.0**62).astype(np.int64)
 
 
 def to_exponent(x: np.ndarray) -> np.ndarray:
@@ -156,3 +158,20 @@ def wkv(
     carry = (new_b >= 2 << WEIGHT_BITS).astype(np.int64)
     new_a, new_b, q = (new_a + carry) >> carry, new_b >> carry, q + (carry << EXPONENT_BITS)
     return y, np.clip(new_a, -NUMERATOR_LIMIT, NUMERATOR_LIMIT), new_b, q
+
+
+def wkv_reach(k: int, v: int, decay: float) -> int:
+    """The largest magnitude of `wkv` for signals up to k and v and a slowest decay in bits a token.
+
+    A weighted mean is no larger than v; what can exceed it is the numerator's rounding, at most 2 `step` a token as
+    halving rounds too. Such an error fades by `decay` bits a token, but for the `span` that the shared exponent can
+    fall while a large early key dominates. Besides, the numerator saturates, and the denominator is at least 1.
+    """
+    saturated = (NUMERATOR_LIMIT >> GUARD_BITS) + v + 2
+    decay -= 2e-6  # 2^-x is interpolated, at most this much too large
+    if decay <= 0:
+        return saturated
+    step = 0.5 + (v << GUARD_BITS) / 2**WEIGHT_BITS
+    span = 2 * exponent(np.array([k])).item() / (1 << EXPONENT_BITS) + 2 + log2(1 / (1 - 2.0**-decay))
+    error = 2 * step * (span / decay + 2 + 1 / (1 - 2.0**-decay))
+    return min(saturated, ceil(v * (1 + 2.0**-20) + error / (1 << GUARD_BITS)) + 2)

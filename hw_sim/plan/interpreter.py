@@ -1,77 +1,47 @@
-"""Slow numpy execution of an integer plan: the specification of the compiled loop, and what the Lava processes run.
+"""Slow numpy execution of a plan: the specification of the compiled loops, and what the Lava processes run.
 
 A plan may be cut between rows: each part keeps its own state, and signals cross the cut. Needs numpy alone.
 """
 
 import numpy as np
 
-from hw_sim.plan import fixed_point as fp
-from hw_sim.plan.plan import Op, Plan
+from hw_sim.plan.plan import Plan
 
 
 class Interpreter:
-    """Executes rows `first` to `last` of an integer plan token by token, keeping their state."""
+    """Executes `rows` of a plan (default: all) token by token, keeping their state."""
 
     def __init__(self, plan: Plan, rows: np.ndarray | None = None):
         self.plan = plan
         self.rows = np.arange(len(plan.table)) if rows is None else rows
-        self.signals = np.zeros(plan.n_signals, np.int64)
+        self.signals = np.zeros(plan.n_signals, plan.state.dtype)
         self.state = plan.state.copy()
         self.spikes = np.zeros(plan.n_events, np.uint8)
         self.output: np.ndarray | None = None
+        self.bound = {int(i): self._bind(int(i)) for i in self.rows}
 
     def step(self, token: int) -> np.ndarray | None:
-        """One token: updates `signals`, `state` and `spikes`; returns the output (n,) int64 if these rows give one."""
-        for row in self.rows:
-            self.execute(self.plan.table[row].tolist(), token)
+        """One token: updates `signals`, `state` and `spikes`; returns the output (n,) if these rows give one."""
+        for i in self.bound:
+            self.execute(i, token)
         return self.output
 
-    def execute(self, row: list[int], token: int) -> None:
-        """Carry out one row of the table."""
-        op, x_at, y_at, n_in, n_out, w_at, c_at, s_at, e_at, shift, z_at = row
-        signals, state = self.signals, self.state
-        x, z = signals[x_at : x_at + n_in], signals[z_at : z_at + n_out]
-        s = state[s_at : s_at + n_out]
+    def execute(self, i: int, token: int) -> None:
+        """Carry out row i."""
+        operation, step, given, x, z, state, y = self.bound[i]
+        result = step(given, token if x is None else x, z, state)
+        if operation.writes:
+            y[:] = result
+        elif result is not None:
+            self.output = result.copy()
+        if operation.fires:
+            self.spikes[given.row.e : given.row.e + len(y)] = y != 0
 
-        def constant(i: int, n: int = n_out) -> np.ndarray:
-            return self.plan.constants[c_at + i * n : c_at + (i + 1) * n]
-
-        def whole(i: int) -> np.ndarray:
-            return constant(i).astype(np.int64)
-
-        if op == Op.EMBED:
-            y = whole(token)
-        elif op == Op.COPY:
-            y = x
-        elif op == Op.ADD:
-            y = x + z
-        elif op == Op.SCALE:
-            y = fp.scale(x, whole(0), shift)
-        elif op == Op.DELAY_READ:
-            y = s
-        elif op == Op.DELAY_WRITE:
-            s[:] = x
-            return
-        elif op == Op.LAYER_NORM:
-            y = fp.layer_norm(x, whole(0), whole(1), int(self.plan.constants[c_at + 2 * n_out]))
-        elif op == Op.LIF:
-            spikes, s[:] = fp.lif(x, s, whole(0), whole(1))
-            self.spikes[e_at : e_at + n_out] = spikes
-            y = spikes * fp.ONE
-        elif op in (Op.EVENTS, Op.DENSE, Op.SPARSE):
-            weights = self.plan.weights[w_at : w_at + n_in * n_out].astype(np.int64)
-            weights = weights.reshape(n_out, n_in).T if op == Op.DENSE else weights.reshape(n_in, n_out)
-            y = (x // fp.ONE if op == Op.EVENTS else x) @ weights
-        elif op == Op.WKV:
-            a, b, p = (state[s_at + i * n_out : s_at + (i + 1) * n_out] for i in range(3))
-            y, a[:], b[:], p[:] = fp.wkv(x, z, a, b, p, whole(0), whole(1))
-        elif op == Op.SIGMOID:
-            y = fp.sigmoid(x)
-        elif op == Op.SQUARED_RELU:
-            y = fp.squared_relu(x)
-        elif op == Op.MULTIPLY:
-            y = fp.multiply(x, z)
-        else:
-            self.output = x.copy()
-            return
-        signals[y_at : y_at + n_out] = y
+    def _bind(self, i: int) -> tuple:
+        """Views of what row i works on."""
+        operation, given = self.plan.operation(i), self.plan.given(i)
+        x, z = (self.signals[low:high] for low, high in (*self.plan.read_by(i), (0, 0), (0, 0))[:2])
+        state = self.state[self.plan.held(i)].reshape(-1, given.row.n_out)
+        y = self.signals[given.row.y : given.row.y + given.row.n_out]
+        step = operation.integer if self.plan.integer else operation.real
+        return operation, step, given, x if operation.reads else None, z, state, y

@@ -1,13 +1,12 @@
 """Memory of a plan's signals: a vector takes the place of one that is no longer read, so that all stay in cache."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from hw_sim.plan.plan import FIELDS, Op
+from hw_sim.plan.ops import OPERATIONS, Op, Row
 
-X, Y, Z = (FIELDS.index(name) for name in ("x", "y", "z"))
-READS_X = set(Op) - {Op.EMBED, Op.DELAY_READ}
-READS_Z = {Op.ADD, Op.WKV, Op.MULTIPLY}
-WRITES_Y = set(Op) - {Op.DELAY_WRITE, Op.OUTPUT}
+X, Y, Z = (Row._fields.index(name) for name in ("x", "y", "z"))
 
 
 def reuse_signals(table: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, int]:
@@ -19,11 +18,12 @@ def reuse_signals(table: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, in
     first, last = np.full(len(starts), len(table)), np.full(len(starts), -1)
     used: list[tuple[int, int, int]] = []  # row, field, vector
     for i, row in enumerate(table):
-        for field, ops in ((X, READS_X), (Z, READS_Z), (Y, WRITES_Y)):
-            if row[0] in ops:
-                vector = int(np.searchsorted(starts, row[field], side="right")) - 1
-                first[vector], last[vector] = min(first[vector], i), max(last[vector], i)
-                used.append((i, field, vector))
+        operation = OPERATIONS[Op(row[0])]
+        touched = (*operation.reads, *(("y",) if operation.writes else ()))
+        for field in map(Row._fields.index, touched):
+            vector = int(np.searchsorted(starts, row[field], side="right")) - 1
+            first[vector], last[vector] = min(first[vector], i), max(last[vector], i)
+            used.append((i, field, vector))
     placed: list[tuple[int, int, int]] = []  # low, high, last row that touches it
     new = np.zeros(len(starts), np.int64)
     for vector in np.argsort(first[:-1], kind="stable"):
@@ -46,3 +46,20 @@ def reuse_signals(table: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, in
         moved[i, field] = at
         total = max(total, int(new[vector] + starts[vector + 1] - starts[vector]))
     return moved, total
+
+
+def write_delays_early(rows: Sequence[Row]) -> list[int]:
+    """The order of rows in which each DELAY_WRITE follows at once on its DELAY_READ and on what it stores."""
+    made: dict[int, int] = {}
+    read: dict[int, int] = {}
+    after: dict[int, list[int]] = {i: [] for i in range(len(rows))}
+    for i, row in enumerate(rows):
+        if row.op == Op.DELAY_WRITE:
+            stored = [made[at] for at in range(row.x, row.x + row.n_in)]
+            after[max(read[row.s], *stored)].append(i)
+            continue
+        if OPERATIONS[Op(row.op)].writes:
+            made.update(dict.fromkeys(range(row.y, row.y + row.n_out), i))
+        if row.op == Op.DELAY_READ:
+            read[row.s] = i
+    return [k for i, row in enumerate(rows) if row.op != Op.DELAY_WRITE for k in (i, *after[i])]

@@ -4,37 +4,34 @@ It is what the simulator's compiled loop, the numpy interpreter and the Lava pro
 """
 
 import hashlib
-import zipfile
 from dataclasses import dataclass, fields
-from enum import IntEnum
+from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hw_sim.plan.ops import OPERATIONS, Given, Op, Operation, Row
+from spikegpt.arrays import read_arrays
+from spikegpt.errors import UserError
 
-class Op(IntEnum):
-    """What one row of the table does; x, z, y, s, w, c are its offsets into signals, state, weights, constants."""
-
-    EMBED = 0  # y = c[token]
-    COPY = 1  # y = x
-    ADD = 2  # y = x + z
-    SCALE = 3  # y = x * c
-    DELAY_READ = 4  # y = s
-    DELAY_WRITE = 5  # s = x, after the DELAY_READ of s
-    LAYER_NORM = 6
-    LIF = 7  # y = spikes, and their addresses in the event list e; shift is 1 where no membrane outlasts its token
-    EVENTS = 8  # y = sum of the weight rows of the addresses in the event list e; w is input-major
-    DENSE = 9  # y = w x; w is output-major
-    WKV = 10  # x = k, z = v, state (a, b, p)
-    SIGMOID = 11
-    SQUARED_RELU = 12
-    MULTIPLY = 13  # y = x z
-    OUTPUT = 14  # x is handed out
-    SPARSE = 15  # y = sum of the weight rows of the non-zero x, times x; w is input-major
+FIELDS = Row._fields
 
 
-FIELDS = ("op", "x", "y", "n_in", "n_out", "w", "c", "s", "e", "shift", "z")
+@dataclass(frozen=True)
+class Population:
+    """Spiking neurons: their name, the row of the table that updates them, and where they lie among all neurons."""
+
+    name: str
+    row: int
+    first: int
+    neurons: int
+
+    @property
+    def place(self) -> slice:
+        """Its columns in a raster (T, n_events)."""
+        return slice(self.first, self.first + self.neurons)
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,99 @@ class Plan:
         """One column of the table, (rows,)."""
         return self.table[:, FIELDS.index(name)]
 
+    def row(self, i: int) -> Row:
+        return Row(*self.table[i].tolist())
+
+    def operation(self, i: int) -> Operation:
+        """What row i does."""
+        return OPERATIONS[Op(self.table[i, 0])]
+
+    def matrix(self, i: int) -> np.ndarray:
+        """The weights of row i as (n_in, n_out), a view; (0, 0) where it has none."""
+        row, operation = self.row(i), self.operation(i)
+        if not operation.matrix:
+            return self.weights[:0].reshape(0, 0)
+        flat = self.weights[row.w : row.w + row.n_in * row.n_out]
+        return flat.reshape(row.n_in, row.n_out) if operation.input_major else flat.reshape(row.n_out, row.n_in).T
+
+    def parameters(self, i: int) -> tuple[np.ndarray, ...]:
+        """The constants of row i as views, in the shapes and order that its operation names."""
+        row, found = self.row(i), []
+        at = row.c
+        for shape in self.operation(i).parameters(row, self.integer):
+            found.append(self.constants[at : at + prod(shape)].reshape(shape))
+            at += prod(shape)
+        return tuple(found)
+
+    def given(self, i: int) -> Given:
+        """What is fixed of row i."""
+        return Given(self.row(i), self.parameters(i), self.matrix(i))
+
+    def held(self, i: int) -> slice:
+        """Where in the state the vectors of row i lie; empty where it keeps none."""
+        row, operation = self.row(i), self.operation(i)
+        return slice(row.s, row.s + max(operation.state_read, operation.state_written) * row.n_out)
+
+    @cached_property
+    def matrices(self) -> tuple[int, ...]:
+        """The rows that are matrices."""
+        return tuple(i for i in range(len(self.table)) if self.operation(i).matrix)
+
+    @cached_property
+    def populations(self) -> tuple[Population, ...]:
+        """The populations in the order of their rows, which is that of their neurons."""
+        rows = [i for i in range(len(self.table)) if self.operation(i).fires]
+        return tuple(Population(self.names[i], i, self.row(i).e, self.row(i).n_out) for i in rows)
+
+    def listened(self, i: int) -> Population:
+        """The population whose spikes row i, a matrix that listens, sums the weights of."""
+        return next(p for p in self.populations if p.first == self.row(i).e)
+
+    def driven(self, i: int) -> Population | None:
+        """The first population whose input is all that row i leaves at its y."""
+        made = self.row(i)
+        return next((p for p in self.populations if p.row in self.readers[i] and self.row(p.row).x == made.y), None)
+
+    def trains(self, raster: np.ndarray) -> dict[str, np.ndarray]:
+        """The spikes of every population (T, n), cut out of those of all neurons (T, n_events)."""
+        return {p.name: raster[:, p.place] for p in self.populations}
+
+    @property
+    def width(self) -> int:
+        """Values that the plan puts out at every token."""
+        (output,) = self.rows(Op.OUTPUT)
+        return self.row(output).n_out
+
+    @cached_property
+    def reads(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
+        """By row, by operand (x, then z): the rows whose vectors it reads; those of a token alone, not through a state.
+
+        Rows share the memory of signals, so that it is the last writer of each that counts.
+        """
+        writer: np.ndarray = np.full(self.n_signals, -1)
+        found = []
+        for i in range(len(self.table)):
+            row, operation = self.row(i), self.operation(i)
+            found.append(tuple(tuple(np.unique(writer[low:high]).tolist()) for low, high in self.read_by(i)))
+            if operation.writes:
+                writer[row.y : row.y + row.n_out] = i
+        return tuple(found)
+
+    def read_by(self, i: int) -> tuple[tuple[int, int], ...]:
+        """Where the signals lie that row i reads: (from, to) by operand."""
+        row = self.row(i)
+        places = {"x": (row.x, row.x + row.n_in), "z": (row.z, row.z + row.n_out)}
+        return tuple(places[operand] for operand in self.operation(i).reads)
+
+    @cached_property
+    def readers(self) -> tuple[tuple[int, ...], ...]:
+        """By row: the rows that read its vector, or a part of it."""
+        found: list[list[int]] = [[] for _ in self.table]
+        for i, operands in enumerate(self.reads):
+            for k in sorted({k for rows in operands for k in rows if k >= 0}):
+                found[k].append(i)
+        return tuple(map(tuple, found))
+
     @property
     def digest(self) -> str:
         """sha256 over everything the plan holds; a state belongs to one plan."""
@@ -80,14 +170,20 @@ class Plan:
 
     @classmethod
     def load(cls, path: Path) -> "Plan":
-        """Read what `save` wrote; raises ValueError when the file is something else."""
+        """Read what `save` wrote. Raises UserError when the file is something else, or rows reach beyond buffers."""
+        from hw_sim.plan.valid import check_rows
+
+        values: dict[str, Any] = read_arrays(path)
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                values = {f.name: stored[f.name] for f in fields(cls)}
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: not a stored plan") from error
-        values["names"] = tuple(values["names"].tolist())
-        for name in ("n_signals", "n_events", "n_vocab"):
-            values[name] = int(values[name])
-        values["integer"] = bool(values["integer"])
-        return cls(**values)
+            values = {f.name: values[f.name] for f in fields(cls)}
+            values["names"] = tuple(map(str, values["names"].tolist()))
+            for name in ("n_signals", "n_events", "n_vocab"):
+                values[name] = int(values[name])
+            values["integer"] = bool(values["integer"])
+            plan = cls(**values)
+            check_rows(plan)
+        except UserError as error:
+            raise UserError(f"{path}: not a plan that can be run: {error}") from error
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
+            raise UserError(f"{path}: not a stored plan ({error})") from error
+        return plan

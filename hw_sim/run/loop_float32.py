@@ -1,26 +1,12 @@
-"""The compiled loop of a float32 plan; every function writes its last argument."""
+"""The compiled loop of a float32 plan: `hw_sim.plan.ops` in float32, up to the order of sums.
+
+Every function writes y; those that keep something write their state too.
+"""
 
 import numpy as np
 from numba import njit
 
-from hw_sim.run.loop_int8 import (
-    ADD,
-    COPY,
-    DELAY_READ,
-    DELAY_WRITE,
-    DENSE,
-    EMBED,
-    EVENTS,
-    LAYER_NORM,
-    LIF,
-    MULTIPLY,
-    OUTPUT,
-    SCALE,
-    SIGMOID,
-    SPARSE,
-    SQUARED_RELU,
-    WKV,
-)  # fmt: skip
+from hw_sim.plan import Op
 from hw_sim.run.mailbox import give, take
 from hw_sim.run.matrices import dense_float, events_float, sparse
 from spikegpt.fastmath import exp_nonpositive
@@ -102,11 +88,11 @@ def run_float(
             x = signals[table[i, 1] : table[i, 1] + n_in]
             z = signals[table[i, 10] : table[i, 10] + n]
             y = signals[table[i, 2] : table[i, 2] + n]
-            if op == EVENTS:
+            if op == Op.EVENTS:
                 active = events[e : e + lengths[e]]
                 counters[i, 0] += active.size
                 events_float(weights[w : w + n_in * n], active, y)
-            elif op == LIF:
+            elif op == Op.LIF:
                 driven, faults, lengths[e] = _lif(
                     x, constants[c : c + n], constants[c + n : c + 2 * n],
                     constants[c + 2 * n : c + 3 * n], constants[c + 3 * n : c + 4 * n],
@@ -117,40 +103,40 @@ def run_float(
                 counters[i, 1] += faults
                 if raster.shape[0]:
                     raster[t, e : e + n] = spikes[:n]
-            elif op == SCALE:
+            elif op == Op.SCALE:
                 for j in range(y.size):
                     y[j] = x[j] * constants[c + j]
-            elif op == ADD:
+            elif op == Op.ADD:
                 for j in range(y.size):
                     y[j] = x[j] + z[j]
-            elif op == DENSE:
+            elif op == Op.DENSE:
                 counters[i, 0] += dense_float(weights[w : w + n_in * n], x, y)
-            elif op == SPARSE:
+            elif op == Op.SPARSE:
                 counters[i, 0] += sparse(weights[w : w + n_in * n], x, y)
-            elif op == LAYER_NORM:
+            elif op == Op.LAYER_NORM:
                 _layer_norm(x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n], y)
-            elif op == WKV:
+            elif op == Op.WKV:
                 _wkv(
                     x, z, constants[c : c + n], constants[c + n : c + 2 * n], state[s : s + n],
                     state[s + n : s + 2 * n], state[s + 2 * n : s + 3 * n], y,
                 )  # fmt: skip
-            elif op == SIGMOID:
+            elif op == Op.SIGMOID:
                 _sigmoid(x, y)
-            elif op == MULTIPLY:
+            elif op == Op.MULTIPLY:
                 for j in range(y.size):
                     y[j] = x[j] * z[j]
-            elif op == SQUARED_RELU:
+            elif op == Op.SQUARED_RELU:
                 for j in range(y.size):
                     positive = ZERO if x[j] <= ZERO else x[j]  # NaN stays NaN
                     y[j] = positive * positive
-            elif op == COPY:
+            elif op == Op.COPY:
                 y[:] = x
-            elif op == DELAY_READ:
+            elif op == Op.DELAY_READ:
                 y[:] = state[s : s + n]
-            elif op == DELAY_WRITE:
+            elif op == Op.DELAY_WRITE:
                 state[s : s + n] = x
-            elif op == EMBED:
+            elif op == Op.EMBED:
                 y[:] = constants[c + tokens[t] * n : c + (tokens[t] + 1) * n]
-            elif op == OUTPUT:
+            elif op == Op.OUTPUT:
                 logits[t] = x
         give(stage, done, t, outgoing, outbox, signals)

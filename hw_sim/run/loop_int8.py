@@ -1,6 +1,7 @@
-"""The compiled loop of an integer plan, bit for bit `interpreter.Interpreter`; every function writes its last argument.
+"""The compiled loop of an integer plan, bit for bit `hw_sim.plan.ops`.
 
-Loops are written for LLVM's vectoriser: no branches, no table look-ups that depend on the one before.
+Every function writes y; those that keep something write their state too. Loops are written for LLVM's vectoriser: no
+branches, no table look-ups that depend on the one before.
 """
 
 import numpy as np
@@ -11,10 +12,6 @@ from hw_sim.plan import fixed_point as fp
 from hw_sim.run.mailbox import give, take
 from hw_sim.run.matrices import dense_int8, events_int8, sparse
 
-(
-    EMBED, COPY, ADD, SCALE, DELAY_READ, DELAY_WRITE, LAYER_NORM, LIF, EVENTS, DENSE,
-    WKV, SIGMOID, SQUARED_RELU, MULTIPLY, OUTPUT, SPARSE,
-) = (int(op) for op in Op)  # fmt: skip
 SIGMOID_LAST = (len(fp.SIGMOID_TABLE) - 1 << fp.TABLE_BITS) - 1
 EXP2_LOW_BITS = fp.EXPONENT_BITS - fp.TABLE_BITS
 
@@ -157,13 +154,13 @@ def run_integer(
             x = signals[table[i, 1] : table[i, 1] + n_in]
             z = signals[table[i, 10] : table[i, 10] + n]
             y = signals[table[i, 2] : table[i, 2] + n]
-            if op == EVENTS:
+            if op == Op.EVENTS:
                 active = events[e : e + lengths[e]]
                 counters[i, 0] += active.size
                 events_int8(weights[w : w + n_in * n], active, partial[:n], accumulator[:n])
                 for j in range(n):
                     y[j] = accumulator[j]
-            elif op == LIF:
+            elif op == Op.LIF:
                 driven, lengths[e] = _lif(
                     x, constants[c : c + n], constants[c + n : c + 2 * n], table[i, 9],
                     state[s : s + n], spikes[:n], fired[e : e + n], events[e : e + n], y,
@@ -171,42 +168,42 @@ def run_integer(
                 counters[i, 0] += driven
                 if raster.shape[0]:
                     raster[t, e : e + n] = spikes[:n]
-            elif op == SCALE:
+            elif op == Op.SCALE:
                 _scale(x, constants[c : c + n], table[i, 9], y)
-            elif op == ADD:
+            elif op == Op.ADD:
                 for j in range(y.size):
                     y[j] = x[j] + z[j]
-            elif op == DENSE:
+            elif op == Op.DENSE:
                 counters[i, 0] += dense_int8(weights[w : w + n_in * n], x, partial[:n_in], y)
-            elif op == SPARSE:
+            elif op == Op.SPARSE:
                 counters[i, 0] += sparse(weights[w : w + n_in * n], x, y)
-            elif op == LAYER_NORM:
+            elif op == Op.LAYER_NORM:
                 _layer_norm(x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n], wide[:n], y)
-            elif op == WKV:
+            elif op == Op.WKV:
                 _wkv(
                     x, z, constants[c : c + n], constants[c + n : c + 2 * n], state[s : s + n],
                     state[s + n : s + 2 * n], state[s + 2 * n : s + 3 * n], y,
                 )  # fmt: skip
-            elif op == SIGMOID:
+            elif op == Op.SIGMOID:
                 _sigmoid(x, y)
-            elif op == MULTIPLY:
+            elif op == Op.MULTIPLY:
                 for j in range(y.size):
                     y[j] = _shift_right(x[j] * z[j], fp.FRACTION_BITS)
-            elif op == SQUARED_RELU:
+            elif op == Op.SQUARED_RELU:
                 for j in range(y.size):
                     positive = max(x[j], 0)
                     y[j] = _shift_right(positive * positive, fp.FRACTION_BITS)
-            elif op == COPY:
+            elif op == Op.COPY:
                 y[:] = x
-            elif op == DELAY_READ:
+            elif op == Op.DELAY_READ:
                 y[:] = state[s : s + n]
-            elif op == DELAY_WRITE:
+            elif op == Op.DELAY_WRITE:
                 state[s : s + n] = x
-            elif op == EMBED:
+            elif op == Op.EMBED:
                 row = c + tokens[t] * n
                 for j in range(y.size):
                     y[j] = np.int64(constants[row + j])
-            elif op == OUTPUT:
+            elif op == Op.OUTPUT:
                 for j in range(x.size):
                     logits[t, j] = np.float32(x[j] / fp.ONE)
         give(stage, done, t, outgoing, outbox, signals)

@@ -7,13 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from hw_sim.plan import FIELDS, Op, Plan
-from hw_sim.plan.memory import READS_X, READS_Z, WRITES_Y
+from hw_sim.plan import Plan
 from hw_sim.run.loop_float32 import run_float
 from hw_sim.run.loop_int8 import run_integer
 from hw_sim.run.mailbox import BOX, STRIDE
 
-X, Y, Z, N_IN, N_OUT, S, E = (FIELDS.index(name) for name in ("x", "y", "z", "n_in", "n_out", "s", "e"))
 ACTIVE = 0.12  # share of the inputs of a spike-fed matrix assumed active before it is measured
 ELEMENT = 12  # synapses whose time an element-wise operation takes
 GATHER = 10_000  # synapses whose time it takes to begin a sum of rows
@@ -38,7 +36,7 @@ def divide(plan: Plan, size: int, active: np.ndarray | None = None) -> tuple[Sta
     if size > 1:
         widths = {i: int(need.sum()) for i, need, crossed in _needs(plan) if i and need.any() and not crossed}
         narrow = [i for i, width in widths.items() if width == min(widths.values())]
-        work = np.cumsum([_work(row, None if active is None else active[i]) for i, row in enumerate(plan.table)])
+        work = np.cumsum([_work(plan, i, None if active is None else active[i]) for i in range(n_rows)])
         shares = work[-1] * np.arange(1, size) / size if narrow else []
         cuts = sorted({narrow[int(np.argmin(np.abs(work[np.array(narrow) - 1] - share)))] for share in shares})
     incoming = {i: _spans(need) for i, need, _ in _needs(plan) if i in cuts} if cuts else {}
@@ -50,31 +48,31 @@ def _needs(plan: Plan) -> Iterator[tuple[int, np.ndarray, bool]]:
     """From the last row to the first: the row, which signals (n_signals,) bool are read from there on before they are
     written, and whether so is a list of events, or a Delay is written there that was read before: its next token's
     value must not be fetched by a stage that runs ahead."""
-    need, lists, delays = np.zeros(plan.n_signals, bool), set(), set()
+    need, lists, states = np.zeros(plan.n_signals, bool), set(), set()
     for i in range(len(plan.table) - 1, -1, -1):
-        row = plan.table[i]
-        if row[0] in WRITES_Y:
-            need[row[Y] : row[Y] + row[N_OUT]] = False
-        if row[0] in READS_X and row[0] != Op.EVENTS:
-            need[row[X] : row[X] + row[N_IN]] = True
-        if row[0] in READS_Z:
-            need[row[Z] : row[Z] + row[N_OUT]] = True
-        if row[0] == Op.EVENTS:
-            lists.add(int(row[E]))
-        elif row[0] == Op.LIF:
-            lists.discard(int(row[E]))
-        elif row[0] == Op.DELAY_WRITE:
-            delays.add(int(row[S]))
-        elif row[0] == Op.DELAY_READ:
-            delays.discard(int(row[S]))
-        yield i, need, bool(lists or delays)
+        row, operation = plan.row(i), plan.operation(i)
+        if operation.writes:
+            need[row.y : row.y + row.n_out] = False
+        if operation.listens:
+            lists.add(row.e)
+        else:
+            for low, high in plan.read_by(i):
+                need[low:high] = True
+        if operation.fires:
+            lists.discard(row.e)
+        if operation.state_written:
+            states.add(row.s)
+        if operation.state_read:
+            states.discard(row.s)
+        yield i, need, bool(lists or states)
 
 
-def _work(row: np.ndarray, active: float | None) -> float:
+def _work(plan: Plan, i: int, active: float | None) -> float:
     """Estimated time of a row, in synapses."""
-    if row[0] == Op.EVENTS:
-        return float(row[N_OUT]) * (ACTIVE * row[N_IN] if active is None else active) + GATHER
-    return float(row[N_IN] * row[N_OUT]) if row[0] in (Op.DENSE, Op.SPARSE) else float(row[N_OUT] * ELEMENT)
+    row, operation = plan.row(i), plan.operation(i)
+    if operation.listens:
+        return float(row.n_out) * (ACTIVE * row.n_in if active is None else active) + GATHER
+    return float(row.n_in * row.n_out) if operation.matrix else float(row.n_out * ELEMENT)
 
 
 def _spans(need: np.ndarray) -> np.ndarray:

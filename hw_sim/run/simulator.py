@@ -1,22 +1,21 @@
 """The event-driven simulator: runs a lowered network from its `.nir` graph and counts what it does."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from zipfile import BadZipFile
 
 import nir
 import numpy as np
 
 from hw_sim.counts.counts import Result, count
-from hw_sim.counts.nodes import STATE_READ
 from hw_sim.graph.files import read
 from hw_sim.graph.to_plan import build
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from hw_sim.plan.checks import check_accumulators, check_finite
 from hw_sim.run.pipeline import Pipeline, run_rows
+from spikegpt import files
+from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
 
 CHUNK = 128  # tokens between two reports of progress
 WEIGHTS_PER_THREAD = 1 << 20  # bytes; less work than that is not worth a thread
@@ -35,6 +34,8 @@ class Simulator:
         (check_accumulators if plan.integer else check_finite)(plan)
         self.plan = plan
         self.threads = threads or max(1, min(len(os.sched_getaffinity(0)), plan.weights.nbytes // WEIGHTS_PER_THREAD))
+        rows = (i for i in range(len(plan.table)) if plan.operation(i).state_read)
+        self.held = tuple((plan.names[i], plan.held(i)) for i in rows)
         self.pipeline, self.balanced = Pipeline(plan, self.threads), self.threads == 1
         self.reset()
 
@@ -54,7 +55,8 @@ class Simulator:
         """Feed tokens (T,) through the network, continuing from the current state.
 
         `record` keeps all spikes; `progress` is told the tokens done since it was last called.
-        Raises UserError on a token out of range, and, naming node and token, on numbers that are not finite.
+        Raises UserError on a token out of range, and, naming node and token, on numbers that are not finite. After any
+        exception state and position are those before the call.
         """
         plan, tokens = self.plan, np.ascontiguousarray(tokens, np.int64)
         if tokens.ndim != 1 or not tokens.size:
@@ -64,8 +66,16 @@ class Simulator:
             raise UserError(f"token {bad} is out of range: the vocabulary holds 0 to {plan.n_vocab - 1}")
         if not plan.integer:
             self._check_state()
-        (output,) = plan.rows(Op.OUTPUT)
-        logits = np.empty((tokens.size, plan.field("n_out")[output]), np.float32)
+        before = self.state.copy(), self.position
+        try:
+            return self._run(tokens, record, progress)
+        except BaseException:
+            self.state, self.position = before
+            raise
+
+    def _run(self, tokens: np.ndarray, record: bool, progress: Callable[[int], None]) -> Result:
+        plan = self.plan
+        logits = np.empty((tokens.size, plan.width), np.float32)
         raster = np.zeros((tokens.size if record else 0, plan.n_events), np.uint8)
         counters, fired = np.zeros((len(plan.table), 2), np.int64), np.zeros(plan.n_events, np.int64)
         fired_now = np.zeros(plan.n_events, np.uint16)  # small, so that it stays in cache; CHUNK fits it
@@ -82,43 +92,35 @@ class Simulator:
             if not plan.integer:
                 finite = not new[:, 1].any() and np.isfinite(logits[part]).all() and np.isfinite(self.state).all()
                 if not finite:
-                    self.state = before
-                    self._blame(tokens[part])
+                    self._blame(before, tokens[part])
             self.position += tokens[part].size
             progress(tokens[part].size)
         counts = count(plan, tokens.size, counters, fired)
-        e, n_out = plan.field("e"), plan.field("n_out")
-        trains = {plan.names[i]: raster[:, e[i] : e[i] + n_out[i]] for i in plan.rows(Op.LIF)} if record else {}
-        return Result(counts.matrices, counts.populations, logits, trains)
+        return Result(counts.matrices, counts.populations, logits, plan.trains(raster) if record else {})
 
     def _check_state(self) -> None:
         """Raises UserError naming the node whose state somebody set to what is not finite."""
-        for i, low, high in self._states():
-            if not np.isfinite(self.state[low:high]).all():
-                raise UserError(f"node {self.plan.names[i]!r}: its state is not finite before token {self.position}")
+        for name, place in self.held:
+            if not np.isfinite(self.state[place]).all():
+                raise UserError(f"node {name!r}: its state is not finite before token {self.position}")
 
-    def _states(self) -> Iterator[tuple[int, int, int]]:
-        """Rows that keep a state, with where it lies."""
-        s, n_out = self.plan.field("s"), self.plan.field("n_out")
-        for i, op in enumerate(self.plan.field("op")):
-            if vectors := STATE_READ.get(Op(op), 0):
-                yield i, int(s[i]), int(s[i] + vectors * n_out[i])
+    def _blame(self, state: np.ndarray, tokens: np.ndarray) -> None:
+        """Repeat tokens whose numbers were not finite, row by row; raises UserError naming the first node.
 
-    def _blame(self, tokens: np.ndarray) -> None:
-        """Repeat tokens whose numbers were not finite, row by row; raises UserError naming the first node."""
+        `state` is that before them and moves on.
+        """
         plan = self.plan
         signals, fired, raster = np.zeros(plan.n_signals, np.float32), np.zeros(plan.n_events, np.uint16), NO_RASTER
         events, lengths = np.zeros(plan.n_events, np.int32), np.zeros(plan.n_events + 1, np.int64)
-        y, n_out = plan.field("y"), plan.field("n_out")
-        held = {i: slice(low, high) for i, low, high in self._states()}
         for t in range(tokens.size):
             for i, name in enumerate(plan.names):
-                logits = np.zeros((1, n_out[i]), np.float32)
+                row = plan.row(i)
+                logits = np.zeros((1, row.n_out), np.float32)
                 counters = run_rows(
-                    plan, [i], self.state, signals, events, lengths, tokens[t : t + 1], logits, fired, raster
+                    plan, [i], state, signals, events, lengths, tokens[t : t + 1], logits, fired, raster
                 )
-                made, kept = signals[y[i] : y[i] + n_out[i]], self.state[held.get(i, slice(0))]
-                if counters[0, 1] or not all(np.isfinite(values).all() for values in (made, kept, logits)):
+                touched = signals[row.y : row.y + row.n_out], state[plan.held(i)], logits
+                if counters[0, 1] or not all(np.isfinite(values).all() for values in touched):
                     raise UserError(
                         f"node {name!r} gave a number that is not finite at token {self.position + t}: its weights, "
                         f"its input or its state are too large for float32"
@@ -127,22 +129,17 @@ class Simulator:
 
     def save_state(self, path: str | Path) -> None:
         """Write the state to an `.npz`, to go on from later with `load_state`."""
-
-        def write(beside: Path) -> None:
-            with beside.open("wb") as file:  # a name would get .npz appended
-                np.savez(file, state=self.state, plan=np.array(self.plan.digest))
-
-        write_atomically(Path(path), write)
+        plan = np.array(self.plan.digest)
+        files.write(Path(path), lambda file: np.savez(file, state=self.state, plan=plan), signed=True)
 
     def load_state(self, path: str | Path) -> None:
         """Go on from a stored state. Raises UserError when it is no state, or that of another network."""
-        try:
-            with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                state, plan = stored["state"], str(stored["plan"])
-        except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
-            raise UserError(f"{path}: not a stored state ({error})") from error
-        if plan != self.plan.digest:
+        stored = read_arrays(path)
+        if not {"state", "plan"} <= stored.keys():
+            raise UserError(f"{path}: not a stored state; it holds {', '.join(stored) or 'one array'}")
+        state = stored["state"]
+        if str(stored["plan"]) != self.plan.digest:
             raise UserError(f"{path}: the state of another network, or of this one at another precision")
-        if state.shape != self.state.shape or not np.isfinite(state).all():
+        if state.dtype.kind not in "fi" or state.shape != self.state.shape or not np.isfinite(state).all():
             raise UserError(f"{path}: the state is damaged: numbers are missing or not finite")
         self.state, self.position = state.astype(self.plan.state.dtype), 0

@@ -3,32 +3,19 @@
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Event
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hw_sim.counts.counts import Counts, Result, merge
-from hw_sim.plan import Op, Plan
+from hw_sim.counts.counts import Counts, Result, Score, merge
+from hw_sim.plan import Plan
+from hw_sim.run.resume import Finished
 from hw_sim.run.simulator import CHUNK, Simulator
 from hw_sim.run.traces import Trace
 
-if TYPE_CHECKING:
-    from hw_sim.run.resume import Finished
-
 LOGITS = 1 << 21  # kept at a time
 ROWS = 4  # of logits turned into float64 at a time
-
-
-@dataclass(frozen=True)
-class Score:
-    """What texts cost and how well they were predicted: `nats` over `predicted` tokens, all after the first of each."""
-
-    nats: float
-    predicted: int
-    counts: Counts
 
 
 def next_token_nats(logits: np.ndarray, targets: np.ndarray) -> float:
@@ -60,9 +47,7 @@ def score(
     trace: Trace | None = None,
 ) -> Score:
     """Run tokens (T,) from the simulator's state on, in bounded memory. Raises UserError as `Simulator.run` does."""
-    (output,) = simulator.plan.rows(Op.OUTPUT)
-    width = int(simulator.plan.field("n_out")[output])
-    piece = trace.piece if trace else max(1, min(LOGITS // width, 8 * CHUNK))
+    piece = trace.piece if trace else max(1, min(LOGITS // simulator.plan.width, 8 * CHUNK))
     sums, total = [], None
     for low in range(0, len(tokens), piece):
         part = tokens[low : low + piece]
@@ -91,7 +76,7 @@ def score_streams(
     plan: Plan,
     streams: Sequence[np.ndarray],
     cores: int,
-    finished: "Finished | None" = None,
+    finished: Finished | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Score:
     """Independent texts, each from the empty state on a core of its own.

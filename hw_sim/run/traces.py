@@ -1,9 +1,9 @@
 """What happened token by token, streamed to disk: spikes as address events, synaptic operations, chosen membranes."""
 
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from hw_sim.counts.counts import Result
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from hw_sim.run.simulator import CHUNK
+from spikegpt import files
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
+from spikegpt.temporaries import made, temporary
 
 
 class Trace:
@@ -28,25 +29,24 @@ class Trace:
 
     def __init__(self, plan: Plan, path: Path, membranes: Sequence[str] = ()):
         self.plan, self.path, self.membrane_of = plan, path, tuple(membranes)
-        lifs = plan.rows(Op.LIF)
-        self.names = [plan.names[i] for i in lifs]
-        sizes = plan.field("n_out")[lifs]
-        self.starts = np.cumsum(sizes) - sizes
-        assert np.array_equal(self.starts, plan.field("e")[lifs]), "populations lie in the order of their rows"
-        state = dict(zip(self.names, zip(plan.field("s")[lifs], sizes, strict=True), strict=True))
-        self.places = np.array([_place(name, state) for name in membranes], np.int64)
+        self.names = [p.name for p in plan.populations]
+        self.starts = np.array([p.first for p in plan.populations], np.int64)
+        self.places = np.array([_place(name, plan) for name in membranes], np.int64)
         self.fan_out = np.zeros(plan.n_events, np.int64)
-        for i in plan.rows(Op.EVENTS):
-            e, n_in = int(plan.field("e")[i]), int(plan.field("n_in")[i])
-            self.fan_out[e : e + n_in] += plan.field("n_out")[i]
+        for i in plan.matrices:
+            if plan.operation(i).listens:
+                self.fan_out[plan.listened(i).place] += plan.row(i).n_out
         self.piece = 1 if membranes else CHUNK  # the state is seen between two runs
         self.tokens = 0
 
     def __enter__(self) -> "Trace":
-        self.folder = tempfile.TemporaryDirectory(dir=_parent(self.path), prefix=f".{self.path.name}.")
+        self.stack = ExitStack()
+        self.stack.enter_context(made(self.path.parent))
+        folder = self.stack.enter_context(temporary(self.path.parent, self.path.name, directory=True))
         kinds = {"token": np.int64, "neuron": np.int32, "synops": np.int64, "membranes": self.membrane_dtype}
         self.files: dict[str, tuple[Any, np.dtype]] = {
-            name: ((Path(self.folder.name) / name).open("w+b"), np.dtype(kind)) for name, kind in kinds.items()
+            name: (self.stack.enter_context((folder / name).open("w+b")), np.dtype(kind))
+            for name, kind in kinds.items()
         }
         return self
 
@@ -56,7 +56,8 @@ class Trace:
 
     def add(self, result: Result, state: np.ndarray) -> None:
         """Append a run of `piece` tokens or fewer, after which the state is `state`."""
-        raster = np.concatenate([result.spikes[name] for name in self.names], axis=1)
+        nothing = np.zeros((len(result.logits), 0), np.uint8)  # a network may have no neurons
+        raster = np.concatenate([nothing, *(result.spikes[name] for name in self.names)], axis=1)
         when, which = np.nonzero(raster)
         self._write("token", when + self.tokens)
         self._write("neuron", which)
@@ -69,17 +70,15 @@ class Trace:
         file.write(np.ascontiguousarray(values, kind).tobytes())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                write_atomically(self.path, self._pack)
-        finally:
-            for file, _ in self.files.values():
-                file.close()
-            self.folder.cleanup()
+        if kind is not None:
+            self.stack.__exit__(kind, error, at)
+            return
+        with self.stack:
+            files.write(self.path, self._pack, signed=True)
 
-    def _pack(self, beside: Path) -> None:
+    def _pack(self, sink: Any) -> None:
         small = {"populations": np.array(self.names), "starts": self.starts, "membrane_of": np.array(self.membrane_of)}
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
             for name, (file, kind) in self.files.items():
                 shape: tuple[int, ...] = (file.tell() // kind.itemsize,)
                 if name == "membranes":
@@ -94,15 +93,12 @@ class Trace:
                     np.lib.format.write_array(entry, values)
 
 
-def _parent(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent
-
-
-def _place(name: str, state: dict[str, tuple[int, int]]) -> int:
+def _place(name: str, plan: Plan) -> int:
     """Where a neuron's membrane lies in the state."""
-    population, _, index = name.rpartition(":")
-    if population not in state or not index.isdecimal() or int(index) >= state[population][1]:
-        known = f"neurons 0 to {state[population][1] - 1}" if population in state else ", ".join(sorted(state)[:4])
+    called, _, index = name.rpartition(":")
+    population = next((p for p in plan.populations if p.name == called), None)
+    if population is None or not index.isdecimal() or int(index) >= population.neurons:
+        first = ", ".join(sorted(p.name for p in plan.populations)[:4])
+        known = f"neurons 0 to {population.neurons - 1}" if population else first
         raise UserError(f"no neuron {name!r} (POPULATION:INDEX): there are {known}")
-    return int(state[population][0]) + int(index)
+    return plan.held(population.row).start + int(index)

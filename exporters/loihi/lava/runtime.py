@@ -6,8 +6,9 @@ The exported folder carries it, and the supervised child imports nothing else: a
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-# Packages and one module of this project as they are; they import only each other, numpy and, in the child, lava-nc.
-PARTS = ("exporters/loihi/lava", "hw_sim/plan", "spikegpt/errors.py")
+# Packages and modules of this project as they are; they import only each other, numpy and, in the child, lava-nc.
+MODULES = ("arrays", "errors", "files", "kinds", "temporaries", "tokenizer")
+PARTS = ("exporters/loihi/lava", "hw_sim/plan", *(f"spikegpt/{name}.py" for name in MODULES))
 
 
 def write_runtime(folder: Path) -> None:

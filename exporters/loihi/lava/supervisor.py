@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -19,12 +18,13 @@ import numpy as np
 from exporters.loihi.lava.blocks.cut import cut
 from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.lava.watch import ERROR
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
+from spikegpt.temporaries import workspace
 
-START_S = 60.0  # importing, compiling and forking
-TOKEN_S = 2.0  # an upper bound for one time step of a large model
+START_S = 60.0  # importing, compiling and forking, on a machine that does nothing else
+TOKEN_S = 2.0  # likewise an upper bound for one time step of a large model
 GRACE_S = 5.0  # for multiprocessing's resource tracker to unlink shared memory
 POLL_S = 0.05
 SOCKET_ROOM = 70  # characters of a folder in which multiprocessing can still name a socket, of at most 107
@@ -49,14 +49,14 @@ def run(
     """Execute an integer plan as Lava processes, one a stage, one time step a token.
 
     `python` is the interpreter that has Lava (default: this one). `progress` is told the tokens done since its last
-    call. Raises UserError when Lava is missing, fails or exceeds `timeout_s` (default: by the number of tokens).
+    call. Raises UserError when Lava is missing, fails or exceeds `timeout_s` (default: by the number of tokens and by
+    how busy the machine is).
     """
     if not plan.integer:
         raise UserError("Lava runs the integer network: export with --target loihi, or pass a checkpoint")
     tokens = np.asarray(tokens, np.int64)
-    limit, stages, done = timeout_s or START_S + TOKEN_S * len(tokens), cut(plan), 0
-    with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
-        folder = Path(name)
+    limit, stages, done = timeout_s or patience() * (START_S + TOKEN_S * len(tokens)), cut(plan), 0
+    with workspace("spikegpt-lava") as folder:
         write_runtime(folder / "runtime")
         plan.save(folder / "weights.npz")
         np.save(folder / "tokens.npy", tokens)
@@ -77,10 +77,15 @@ def run(
         interpreter = sys.executable if python is None else python
         if os.sep in interpreter:
             interpreter = str(Path(interpreter).absolute())  # the child starts elsewhere
-        command = [interpreter, "-m", "exporters.loihi.lava.blocks.worker", name]
+        command = [interpreter, "-m", "exporters.loihi.lava.blocks.worker", str(folder)]
         supervise(command, folder, limit, folder / "runtime", watch)
         progress(len(tokens) - done)
         return collect(plan, folder, time.perf_counter() - started)
+
+
+def patience() -> float:
+    """How many times longer than on an idle machine things may take now: processes that want a core, over cores."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def supervise(
@@ -142,16 +147,13 @@ def kill_session(child: subprocess.Popen) -> None:
 
 def collect(plan: Plan, folder: Path, time_s: float) -> LavaRun:
     """Put the files of all stages together."""
-    e, n_out = plan.field("e"), plan.field("n_out")
     spikes: dict[str, np.ndarray] = {}
     logits = np.zeros(0)
     for k, stage in enumerate(cut(plan)):
         with np.load(folder / f"stage{k}.npz") as stored:
             raster = stored["spikes"]
             logits = stored["logits"] if stored["logits"].size else logits
-        for row in stage.rows:
-            if plan.table[row, 0] == Op.LIF:
-                spikes[plan.names[row]] = raster[:, e[row] : e[row] + n_out[row]]
+        spikes |= {p.name: raster[:, p.place] for p in plan.populations if p.row in stage.rows}
     return LavaRun((logits / fp.ONE).astype(np.float32), spikes, time_s)
 
 

@@ -7,6 +7,12 @@ from typing import Any
 
 POLL_S = 0.02
 ERROR = "LAVA-ERROR"  # opens a line of the child's output that the supervisor reports
+SIGNAL_LIMIT = (1 << 31) - 1  # of a message between two Lava processes on a CPU
+
+
+def tell(label: str, error: Exception) -> None:
+    """Print for the supervisor what went wrong in a process: Lava's run() may hang without ever passing it on."""
+    print(f"{ERROR} process {label}: {error}", flush=True)
 
 
 def run_watched(process: Any, steps: int, run_cfg: Any) -> None:

@@ -41,44 +41,32 @@ class Group:
 
 def groups_of(plan: Plan) -> tuple[Group, ...]:
     """The groups of an integer plan in dataflow order: a group comes before those that read its spikes."""
-    n_in, n_out, w, e = (plan.field(name) for name in ("n_in", "n_out", "w", "e"))
-    behind = {int(i): lif_behind(plan, int(i)) for i in plan.rows(Op.EVENTS)}
-    taken = set(behind.values())
+    listening = {i: plan.driven(i) for i in plan.matrices if plan.operation(i).listens}
+    behind = {population.row for population in listening.values() if population}
     found: list[Group] = []
-    spiking: dict[int, int] = {}  # start of a population's event list -> its group
+    spiking: dict[str, int] = {}  # population -> its group
     for i, name in enumerate(plan.names):
-        if plan.table[i, 0] == Op.EVENTS:
-            lif = behind[i]
-            size = int(n_in[i] * n_out[i])
-            weights = plan.weights[w[i] : w[i] + size].reshape(n_in[i], n_out[i])
-            population = None if lif is None else plan.names[lif]
-            found.append(Group(population or name, population, spiking[int(e[i])], weights))
-            if lif is not None:
-                spiking[int(e[lif])] = len(found) - 1
-        elif plan.table[i, 0] == Op.LIF and i not in taken:
-            spiking[int(e[i])] = len(found)
-            found.append(Group(name, name, -1, np.zeros((0, n_out[i]), np.int8)))
+        if i in listening:
+            lif = listening[i]
+            population = lif.name if lif else None
+            found.append(Group(population or name, population, spiking[plan.listened(i).name], plan.matrix(i)))
+            if population:
+                spiking[population] = len(found) - 1
+        elif plan.operation(i).fires and i not in behind:
+            spiking[name] = len(found)
+            found.append(Group(name, name, -1, np.zeros((0, plan.row(i).n_out), np.int8)))
     return tuple(found)
-
-
-def lif_behind(plan: Plan, i: int) -> int | None:
-    """The row of the LIF that reads what row i leaves at its y, before another row takes the place."""
-    y = int(plan.field("y")[i])
-    for k in range(i + 1, len(plan.table)):
-        op, x, new = (int(v) for v in plan.table[k, :3])
-        if op == Op.LIF and x == y:
-            return k
-        if new == y and op not in (Op.DELAY_WRITE, Op.OUTPUT):
-            return None
-    return None
 
 
 def off_chip(plan: Plan) -> tuple[str, ...]:
     """The matrices that no spikes feed."""
-    return tuple(plan.names[i] for i, op in enumerate(plan.field("op")) if op in (Op.EMBED, Op.DENSE, Op.SPARSE))
+    rows = [*plan.rows(Op.EMBED), *(i for i in plan.matrices if not plan.operation(i).listens)]
+    return tuple(plan.names[i] for i in sorted(rows))
 
 
 def weight_bits(plan: Plan) -> int:
-    """Bits of the smallest symmetric integers that hold every weight on the chip: 8 for -127 to 127, 2 for -1 to 1."""
-    largest = [int(np.abs(g.weights.astype(np.int16)).max(initial=1)) for g in groups_of(plan)]
+    """Bits of the smallest symmetric integers that hold every weight on the chip (where there is none: of the plan): 8
+    for -127 to 127, 2 for -1 to 1."""
+    weights = [g.weights for g in groups_of(plan) if g.weights.size] or [plan.weights]
+    largest = [int(np.abs(w.astype(np.int16)).max(initial=1)) for w in weights]
     return max(largest, default=1).bit_length() + 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from exporters.loihi.mapping.groups import Group, lif_behind
+from exporters.loihi.mapping.groups import Group
 from exporters.loihi.mapping.partition import Partition
 from hw_sim.counts.counts import Counts
 from hw_sim.plan import Op, Plan
@@ -76,8 +76,8 @@ class _Walk:
         elif op == Op.DELAY_READ:
             self._make(y, self.kept[s : s + n].copy())
         elif op == Op.EVENTS:
-            lif = lif_behind(self.plan, i)
-            self._make(y, self.neurons[name if lif is None else self.plan.names[lif]])
+            lif = self.plan.driven(i)
+            self._make(y, self.neurons[lif.name if lif else name])
         elif op == Op.LIF:
             self._send(x, n, self.neurons[name])
             self._make(y, self.neurons[name], self.fired[name])

@@ -1,15 +1,13 @@
-"""Which row of an integer plan reads which: rows share signal memory, so the last writer of each signal is followed."""
+"""The vectors of an integer plan: who reads them, across tokens too, in which order they arise, how large they can be.
+
+Lava's ports hold 32 bits and wrap without a word, so a standard process is used only where no input can reach that.
+"""
 
 from graphlib import CycleError, TopologicalSorter
 
-import numpy as np
-
-from hw_sim.plan import FIELDS, Op, Plan
+from exporters.loihi.lava.watch import SIGNAL_LIMIT
+from hw_sim.plan import Op, Plan
 from spikegpt.errors import UserError
-
-READS_NOTHING = (Op.EMBED, Op.DELAY_READ)
-READS_TWO = (Op.ADD, Op.WKV, Op.MULTIPLY)
-WRITES_NOTHING = (Op.DELAY_WRITE, Op.OUTPUT)
 
 
 def sources(plan: Plan) -> list[tuple[int, ...]]:
@@ -18,33 +16,17 @@ def sources(plan: Plan) -> list[tuple[int, ...]]:
     A COPY stands for the row it copies. Raises UserError naming the row that reads part of a vector, or of several.
     """
     found: list[tuple[int, ...]] = []
-    owner = np.full(plan.n_signals, -1)
-    start: dict[int, int] = {}
-    stored: dict[int, int] = {}  # offset in the state -> row whose vector is delayed
-
-    def whole(i: int, at: int, n: int) -> int:
-        rows = set(owner[at : at + n].tolist())
-        (row, *others) = rows
-        if others or row < 0 or start[row] != at or width(plan, row) != n:
-            raise UserError(f"node {plan.names[i]!r} reads parts of vectors, for which there is no standard process")
-        return found[row][0] if plan.table[row, 0] == Op.COPY else row
-
-    for i, row in enumerate(plan.table.tolist()):
-        field = dict(zip(FIELDS, row, strict=True))
-        op, n_out = field["op"], field["n_out"]
-        reads: tuple[int, ...] = ()
-        if op not in READS_NOTHING:
-            reads = (whole(i, field["x"], field["n_in"]),)
-        if op in READS_TWO:
-            reads = (*reads, whole(i, field["z"], n_out))
-        if op == Op.DELAY_WRITE:
-            (stored[field["s"]],) = reads
-        if op not in WRITES_NOTHING:
-            owner[field["y"] : field["y"] + n_out] = i
-            start[i] = field["y"]
-        found.append(reads)
+    for i, operands in enumerate(plan.reads):
+        whole = []
+        for rows, (low, high) in zip(operands, plan.read_by(i), strict=True):
+            made = plan.row(rows[0])
+            if len(rows) > 1 or rows[0] < 0 or (made.y, made.n_out) != (low, high - low):
+                raise UserError(f"node {plan.names[i]!r} reads parts of vectors: there is no standard process for that")
+            whole.append(found[rows[0]][0] if made.op == Op.COPY else rows[0])
+        found.append(tuple(whole))
+    stored = {plan.row(i).s: found[i] for i in plan.rows(Op.DELAY_WRITE)}
     for i in plan.rows(Op.DELAY_READ):
-        found[i] = (stored[int(plan.field("s")[i])],)
+        found[i] = stored[plan.row(i).s]
     return found
 
 
@@ -60,6 +42,13 @@ def order(plan: Plan, reads: list[tuple[int, ...]]) -> list[int]:
         raise UserError(f"node {name!r} feeds back to itself within one token, which the latency forbids") from error
 
 
-def width(plan: Plan, row: int) -> int:
-    """Values in the vector that a row writes."""
-    return int(plan.field("n_out")[row])
+def ranges(plan: Plan, reads: list[tuple[int, ...]], order: list[int]) -> dict[int, int]:
+    """The largest magnitude of each row's vector, by row; `reads` and `order` as above.
+
+    A process of our own stops the run where its output exceeds SIGNAL_LIMIT, so no input is larger. A matrix and a sum
+    are given in full: a Dense and a port check nothing.
+    """
+    found: dict[int, int] = {}
+    for i in order:
+        found[i] = plan.operation(i).reach(plan.given(i), *(min(found[k], SIGNAL_LIMIT) for k in reads[i]))
+    return found

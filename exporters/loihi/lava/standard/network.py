@@ -15,7 +15,7 @@ from scipy.sparse import identity
 
 from exporters.loihi.lava.standard.nodes import Kind, Node, Schedule
 from exporters.loihi.lava.standard.processes import process as own
-from hw_sim.plan import FIELDS, Op, Plan
+from hw_sim.plan import OPERATIONS, Op, Plan
 from hw_sim.plan import fixed_point as fp
 
 GRADED = 24  # message bits of a signal; spikes have none
@@ -56,7 +56,7 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, n_t
     if node.kind == Kind.DENSE:
         return _dense(plan, node)
     if node.kind == Kind.LIF:
-        decay, threshold = _constants(plan, node.rows[0], 2)
+        decay, threshold = plan.parameters(node.rows[0])
         # du = 4095: no current memory. Lava's dv is the plan's decay, at 4096 nothing of the membrane is kept.
         return LIF(
             shape=(node.n,), du=4095, dv=int(decay[0]), vth=threshold.astype(np.int32), bias_mant=0, bias_exp=0,
@@ -79,7 +79,7 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, n_t
     if node.kind == Kind.ONES:
         return RingBuffer(data=np.ones((node.n, 1), np.int32))
     nodes = schedule.nodes
-    return getattr(own, node.kind.value)(
+    return _own_class(node)(
         label=node.name, depth=node.depth, n=node.n, n_tokens=n_tokens, period=schedule.period,
         widths=[nodes[parts[0]].n for parts in node.inputs],
         **_parameters(plan, schedule, node, tokens, folder),
@@ -88,58 +88,36 @@ def _process(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, n_t
 
 def _dense(plan: Plan, node: Node) -> Any:
     """Mixed-sign weights lose their lowest bit: twice the int8 weight at exponent -1 is exact."""
-    binary = plan.table[node.rows[0], 0] == Op.EVENTS
+    row = node.rows[0]
     return Dense(
-        weights=2 * _weights(plan, node.rows[0]).astype(np.int32), weight_exp=-1, sign_mode=SignMode.MIXED,
-        num_message_bits=0 if binary else GRADED,
+        weights=2 * plan.matrix(row).T.astype(np.int32), weight_exp=-1, sign_mode=SignMode.MIXED,
+        num_message_bits=0 if plan.operation(row).listens else GRADED,
     )  # fmt: skip
+
+
+def _own_class(node: Node) -> Any:
+    if node.kind == Kind.OPERATION:
+        return own.Unary if len(node.inputs) == 1 else own.Binary
+    return getattr(own, node.kind.value)
 
 
 def _parameters(plan: Plan, schedule: Schedule, node: Node, tokens: np.ndarray, folder: Path) -> dict[str, Any]:
     """What each of our own operators needs besides its widths and depth."""
     if node.kind in (Kind.EMBEDDING, Kind.GENERATOR):
-        table = _constants(plan, node.rows[0], int(plan.field("n_in")[node.rows[0]]))
-        return {"table": table, "tokens": tokens, "latency": schedule.depth}
-    if node.kind == Kind.HELD_LIF:
-        decay, threshold = _constants(plan, node.rows[0], 2)
-        return {"decay": decay, "threshold": threshold}
-    if node.kind == Kind.LAYER_NORM:
-        weight, bias = _constants(plan, node.rows[0], 2)
-        eps = plan.constants[plan.field("c")[node.rows[0]] + 2 * node.n]
-        return {"weight": weight, "bias": bias, "eps": int(eps)}
-    if node.kind == Kind.SCALE:
+        (table,) = plan.parameters(node.rows[0])
+        return {"table": table.astype(np.int64), "tokens": tokens, "latency": schedule.depth}
+    if node.kind == Kind.OPERATION:
         if not node.rows:  # a bare limit
-            return {"factor": np.ones(node.n, np.int64), "shift": 0, "limit": node.limit}
-        (factor,) = _constants(plan, node.rows[0], 1)
-        return {"factor": factor, "shift": int(plan.field("shift")[node.rows[0]]), "limit": node.limit}
+            return {"operation": OPERATIONS[Op.COPY], "given": None, "state": None, "limit": node.limit}
+        (i,) = node.rows
+        state = plan.state[plan.held(i)].reshape(-1, node.n)
+        return {"operation": plan.operation(i), "given": plan.given(i), "state": state, "limit": node.limit}
     if node.kind == Kind.MIX:
-        factors = np.concatenate([_constants(plan, row, 1) for row in node.rows])
-        return {"factors": factors, "shifts": plan.field("shift")[list(node.rows)].tolist(), "limit": node.limit}
-    if node.kind == Kind.MATRIX:
-        return {"weights": _weights(plan, node.rows[0])}
-    if node.kind == Kind.WKV:
-        decay, bonus = _constants(plan, node.rows[0], 2)
-        s = plan.field("s")[node.rows[0]]
-        return {"decay": decay, "bonus": bonus, "state": plan.state[s : s + 3 * node.n].reshape(3, node.n)}
+        return {"given": [plan.given(i) for i in node.rows], "limit": node.limit}
     if node.kind == Kind.LOGITS:
         return {"results": str(folder / "logits.npz")}
     if node.kind == Kind.RECORDER:
-        lifs = [schedule.nodes[parts[0]] for parts in node.inputs]
-        depths, names = [lif.depth for lif in lifs], [lif.name for lif in lifs]
+        firing = [schedule.nodes[parts[0]] for parts in node.inputs]
+        depths, names = [n.depth for n in firing], [n.name for n in firing]
         return {"results": str(folder / f"{node.name}.npz"), "names": names, "depths": depths}
     return {}
-
-
-def _constants(plan: Plan, row: int, count: int) -> np.ndarray:
-    """The first `count` parameter vectors of a row, (count, n) int64."""
-    field = dict(zip(FIELDS, plan.table[row].tolist(), strict=True))
-    n, c = field["n_out"], field["c"]
-    return plan.constants[c : c + count * n].astype(np.int64).reshape(count, n)
-
-
-def _weights(plan: Plan, row: int) -> np.ndarray:
-    """The matrix of a row, (n_out, n_in) int8."""
-    field = dict(zip(FIELDS, plan.table[row].tolist(), strict=True))
-    n_in, n_out, w = field["n_in"], field["n_out"], field["w"]
-    flat = plan.weights[w : w + n_in * n_out]
-    return flat.reshape(n_out, n_in) if field["op"] == Op.DENSE else flat.reshape(n_in, n_out).T.copy()

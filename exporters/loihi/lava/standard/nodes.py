@@ -17,14 +17,8 @@ class Kind(Enum):
     ONES = "RingBuffer"  # 1 in every step: the half that is added before rounding down
     EMBEDDING = "Embedding"
     GENERATOR = "Generator"  # an embedding that goes on with the likeliest token of the logits
-    HELD_LIF = "HeldLif"  # a LIF with memory whose membrane stands still while no token is there
-    LAYER_NORM = "LayerNorm"
-    SCALE = "Scale"  # a factor of 16 bits a channel: a Dense has 8, a ProdNeuron would need a source for each
+    OPERATION = "Operation"  # a row of the plan by its own integer step; without a row, a mere limit
     MIX = "Mix"  # two vectors scaled and added: the token shift
-    MATRIX = "Matrix"  # a matrix whose sums are not proven to fit 32 bits
-    WKV = "Wkv"
-    SIGMOID = "Sigmoid"
-    WIDE_PRODUCT = "Product"  # of vectors whose product is not proven to fit 32 bits
     LOGITS = "Logits"
     RECORDER = "Recorder"
 
@@ -38,7 +32,7 @@ class Node:
 
     `rows` are the rows of the plan that give its parameters, `n` the width of its output. Its output belongs to token
     i at step i + `depth`, its input `latency` steps before. `shift_tokens` marks the delay that is a token shift, which
-    holds the vector back without changing its depth. A Scale or Mix saturates at `limit`, a Sparse multiplies by
+    holds the vector back without changing its depth. An Operation or Mix saturates at `limit`, a Sparse multiplies by
     2^`exponent`.
     """
 

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,12 +12,13 @@ from exporters.loihi.lava.compat import INSTALL
 from exporters.loihi.lava.runtime import write_runtime
 from exporters.loihi.lava.standard.nodes import Kind, Schedule
 from exporters.loihi.lava.standard.schedule import MAX_PROCESSES, schedule
-from exporters.loihi.lava.supervisor import START_S, TOKEN_S, LavaRun, supervise
+from exporters.loihi.lava.supervisor import START_S, TOKEN_S, LavaRun, patience, supervise
 from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
+from spikegpt.temporaries import workspace
 
-PROCESS_S = 0.5  # an upper bound for starting one of many processes on a busy machine
+PROCESS_S = 0.5  # an upper bound for starting one of many processes
 START = (
     "import sys, pathlib; folder = pathlib.Path(sys.argv[1]); sys.path.insert(0, str(folder / 'runtime')); "
     "from exporters.loihi.lava.standard.worker import main; sys.exit(main(folder))"
@@ -33,7 +33,8 @@ def run(
     Text streams, one token a step. A generated token is the likeliest (of equals the first) by the logits of the one
     before, so that a token enters only when the one before has left; the state stands still meanwhile.
     Raises UserError when the plan cannot be lowered or needs more than MAX_PROCESSES processes, on a token out of
-    range, and when Lava is missing, fails or exceeds `timeout_s` (default: by the number of steps).
+    range, and when Lava is missing, fails or exceeds `timeout_s` (default: by the number of steps and
+    by how busy the machine is).
     """
     lowered, tokens = schedule(plan, generating=generate > 0), np.ascontiguousarray(tokens, np.int64)
     if tokens.ndim != 1 or not tokens.size or tokens.min() < 0 or tokens.max() >= plan.n_vocab:
@@ -50,15 +51,15 @@ def run(
     if python is not None and shutil.which(python) is None:
         raise UserError(f"{python}: no such Python interpreter")
     n_tokens = len(tokens) + generate
-    limit = timeout_s or START_S + PROCESS_S * len(lowered.nodes) + TOKEN_S * lowered.steps(n_tokens)
-    with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
-        folder = Path(name)
+    work_s = START_S + PROCESS_S * len(lowered.nodes) + TOKEN_S * lowered.steps(n_tokens)
+    limit = timeout_s or patience() * work_s
+    with workspace("spikegpt-lava") as folder:
         plan.save(folder / "plan.npz")
         np.save(folder / "tokens.npy", tokens)
         np.save(folder / "n_tokens.npy", n_tokens)
         write_runtime(folder / "runtime")
         started = time.perf_counter()
-        supervise([python or sys.executable, "-c", START, name], folder, limit, folder / "runtime")
+        supervise([python or sys.executable, "-c", START, str(folder)], folder, limit, folder / "runtime")
         return _collect(lowered, folder, time.perf_counter() - started)
 
 

@@ -7,10 +7,10 @@ until all belong to the same token. Needs numpy alone, not Lava.
 
 from dataclasses import replace
 
-from exporters.loihi.lava.standard.dataflow import order, sources, width
+from exporters.loihi.lava.standard.dataflow import order, ranges, sources
 from exporters.loihi.lava.standard.nodes import Kind, Node, Schedule
-from exporters.loihi.lava.standard.ranges import SIGNAL_LIMIT, ranges
-from hw_sim.plan import FIELDS, Op, Plan
+from exporters.loihi.lava.watch import SIGNAL_LIMIT
+from hw_sim.plan import Op, Operation, Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
 
@@ -53,17 +53,20 @@ class _Lowering:
         self.nodes: list[Node] = []
         self.parts: dict[int, tuple[int, ...]] = {}
         self.delayed: dict[tuple[tuple[int, ...], int], int] = {}
-        self.signals: dict[int, int] = {}  # row of a LIF -> the node that gives its spikes as a signal
+        self.signals: dict[int, int] = {}  # row of a population -> the node that gives its spikes as a signal
         self.ones: dict[int, int] = {}  # width -> the node that sends so many ones
 
     def op(self, i: int) -> int:
-        return int(self.plan.table[i, 0])
+        return self.plan.row(i).op
+
+    def does(self, i: int) -> Operation:
+        return self.plan.operation(i)
 
     def put(self, kind: Kind, name: str, inputs: tuple[tuple[int, ...], ...], i: int, **more) -> tuple[int, ...]:
         """Append a node whose ports get `inputs`, all of one depth; returns it as parts."""
         latency = more.pop("latency", 0)
         before = self.nodes[inputs[0][0]].depth if inputs else 0
-        node = Node(name, kind, inputs, width(self.plan, i), before + latency, latency, **{"rows": (i,), **more})
+        node = Node(name, kind, inputs, self.plan.row(i).n_out, before + latency, latency, **{"rows": (i,), **more})
         self.nodes.append(node)
         return (len(self.nodes) - 1,)
 
@@ -88,7 +91,7 @@ class _Lowering:
     def signal(self, row: int) -> tuple[int, ...]:
         """The vector of a row as a signal: spikes count 1 on the wire and ONE in the plan."""
         parts = self.parts[row]
-        if self.op(row) != Op.LIF:
+        if not self.does(row).fires:
             return parts
         if row not in self.signals:
             name = f"{self.plan.names[row]}_signal"
@@ -109,33 +112,35 @@ class _Lowering:
             self.add_sum(i)
         elif op == Op.LIF:
             self.add_lif(i)
-        elif op in (Op.EVENTS, Op.DENSE, Op.SPARSE):
-            self.add_matrix(i)
+        elif self.fits_dense(i):
+            source = self.reads[i][0]
+            parts = self.parts[source] if self.does(i).listens else self.signal(source)
+            self.parts[i] = self.put(Kind.DENSE, name, (parts,), i, latency=1)
         elif op == Op.DELAY_READ:
             parts = self.signal(self.reads[i][0])
             more = {"rows": (), "latency": 0, "shift_tokens": True}
             self.parts[i] = self.put(Kind.DELAY, f"{name}_token", (parts,), i, **more)
-        elif op == Op.SQUARED_RELU:
-            relu = self.put(Kind.RELU, f"{name}_relu", (self.signal(self.reads[i][0]),), i)
-            self.add_product(i, (relu, relu), self.range_of(self.reads[i][0]) ** 2)
-        elif op == Op.MULTIPLY:
-            a, b = self.reads[i]
-            self.add_product(i, self.join(self.signal(a), self.signal(b)), self.range_of(a) * self.range_of(b))
+        elif op in (Op.SQUARED_RELU, Op.MULTIPLY) and self.fits_product(i):
+            self.add_product(i)
         else:
-            kind = CUSTOM[Op(op)]
+            kind = Kind.LOGITS if op == Op.OUTPUT else Kind.OPERATION
             self.parts[i] = self.put(kind, name, self.join(*map(self.signal, self.reads[i])), i)
 
     def range_of(self, row: int) -> int:
         """The largest magnitude that can arrive from a row: processes of our own stop the run beyond 32 bits."""
         return min(self.range[row], SIGNAL_LIMIT)
 
-    def add_product(self, i: int, ports: tuple[tuple[int, ...], ...], largest: int) -> None:
+    def fits_product(self, i: int) -> bool:
+        """Whether a ProdNeuron is exact: it multiplies in 32 bits."""
+        factors = self.reads[i] if len(self.reads[i]) == 2 else self.reads[i] * 2
+        return self.range_of(factors[0]) * self.range_of(factors[1]) <= SIGNAL_LIMIT
+
+    def add_product(self, i: int) -> None:
         """fixed_point.multiply: ProdNeuron rounds down, so that it keeps one bit more, and (y + 1) >> 1 rounds it."""
-        name = self.plan.names[i]
-        if largest > SIGNAL_LIMIT:
-            self.parts[i] = self.put(Kind.WIDE_PRODUCT, name, ports, i)
-            return
-        n = width(self.plan, i)
+        name, n = self.plan.names[i], self.plan.row(i).n_out
+        ports = self.join(*map(self.signal, self.reads[i]))
+        if len(ports) == 1:  # a squared ReLU
+            ports = (self.put(Kind.RELU, f"{name}_relu", ports, i),) * 2
         if n not in self.ones:
             (self.ones[n],) = self.put(Kind.ONES, f"ones{n}", (), i, rows=())
         product = self.put(Kind.PRODUCT, name, ports, i)
@@ -163,39 +168,32 @@ class _Lowering:
 
     def add_lif(self, i: int) -> None:
         name, source = self.plan.names[i], self.reads[i][0]
-        field = dict(zip(FIELDS, self.plan.table[i].tolist(), strict=True))
-        decay = self.plan.constants[field["c"] : field["c"] + field["n_out"]]
+        decay, _ = self.plan.parameters(i)
         if decay.min() != decay.max():
             raise UserError(f"node {name!r}: a standard LIF has one decay, this one {decay.min()} to {decay.max()}")
         parts = self.signal(source)
         if self.range[source] > fp.INPUT_LIMIT:
             # Lava's LIF wraps where ours saturates: what feeds it saturates first.
             feeder = self.nodes[parts[0]]
-            alone = len(parts) == 1 and self.readers[source] == [i] and feeder.kind in (Kind.SCALE, Kind.MIX)
+            scales = feeder.kind == Kind.MIX or (feeder.rows == (source,) and self.op(source) == Op.SCALE)
+            alone = len(parts) == 1 and self.readers[source] == [i] and scales
             if alone:
                 self.nodes[parts[0]] = replace(feeder, limit=fp.INPUT_LIMIT)
             else:
-                parts = self.put(Kind.SCALE, f"{name}_clip", (parts,), i, rows=(), limit=fp.INPUT_LIMIT)
+                parts = self.put(Kind.OPERATION, f"{name}_clip", (parts,), i, rows=(), limit=fp.INPUT_LIMIT)
         forgets = int(decay[0]) == 1 << fp.DECAY_BITS
-        self.parts[i] = self.put(Kind.HELD_LIF if self.generating and not forgets else Kind.LIF, name, (parts,), i)
-
-    def add_matrix(self, i: int) -> None:
-        source = self.reads[i][0]
-        parts = self.parts[source] if self.op(i) == Op.EVENTS else self.signal(source)
-        if self.fits_dense(i):
-            self.parts[i] = self.put(Kind.DENSE, self.plan.names[i], (parts,), i, latency=1)
-        else:
-            self.parts[i] = self.put(Kind.MATRIX, self.plan.names[i], (parts,), i)
+        self.parts[i] = self.put(Kind.OPERATION if self.generating and not forgets else Kind.LIF, name, (parts,), i)
 
     def fits_dense(self, i: int) -> bool:
-        """Whether a Dense is exact: it sums twice the weights, in 32 bits."""
-        return 2 * self.range[i] <= SIGNAL_LIMIT
+        """Whether row i is a matrix for which a Dense is exact: it sums twice the weights, in 32 bits."""
+        return self.does(i).matrix and 2 * self.range[i] <= SIGNAL_LIMIT
 
     def record(self) -> None:
-        """Recorders for the spikes of all LIFs."""
-        lifs = [k for k, node in enumerate(self.nodes) if node.kind in (Kind.LIF, Kind.HELD_LIF)]
-        for at in range(0, len(lifs), RECORDED):
-            some = lifs[at : at + RECORDED]
+        """Recorders for the spikes of all populations."""
+        rows = {p.row for p in self.plan.populations}
+        firing = [k for k, node in enumerate(self.nodes) if rows.intersection(node.rows)]
+        for at in range(0, len(firing), RECORDED):
+            some = firing[at : at + RECORDED]
             node = Node(
                 name=f"recorder{at // RECORDED}",
                 kind=Kind.RECORDER,
@@ -207,18 +205,5 @@ class _Lowering:
 
     def count_synapses(self) -> tuple[int, int]:
         """Synapses of the plan's matrices, all and those in a standard Dense."""
-        n_in, n_out = self.plan.field("n_in"), self.plan.field("n_out")
-        rows = [i for i in self.order if self.op(i) in (Op.EVENTS, Op.DENSE, Op.SPARSE)]
-        return (
-            sum(int(n_in[i] * n_out[i]) for i in rows),
-            sum(int(n_in[i] * n_out[i]) for i in rows if self.fits_dense(i)),
-        )
-
-
-CUSTOM = {
-    Op.LAYER_NORM: Kind.LAYER_NORM,
-    Op.SCALE: Kind.SCALE,
-    Op.WKV: Kind.WKV,
-    Op.SIGMOID: Kind.SIGMOID,
-    Op.OUTPUT: Kind.LOGITS,
-}
+        sizes = {i: self.plan.row(i).n_in * self.plan.row(i).n_out for i in self.plan.matrices}
+        return sum(sizes.values()), sum(size for i, size in sizes.items() if self.fits_dense(i))

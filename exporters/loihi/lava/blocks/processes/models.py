@@ -16,10 +16,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from exporters.loihi.lava.blocks.processes.process import FirstStage, LastStage, MiddleStage
-from exporters.loihi.lava.watch import ERROR
+from exporters.loihi.lava.watch import SIGNAL_LIMIT, tell
 from hw_sim.plan.interpreter import Interpreter
-
-SIGNAL_LIMIT = 1 << 31  # signals between processes are int32
 
 
 class StageModel(PyLoihiProcessModel):
@@ -38,12 +36,12 @@ class StageModel(PyLoihiProcessModel):
     def advance(self, received):
         """Run the rows for the token of this time step; returns the signals to hand on, int32.
 
-        An error is printed for the supervisor before it is raised: Lava's run() may hang without ever passing it on.
+        An error is printed for the supervisor before it is raised.
         """
         try:
             return self.execute(received)
         except Exception as error:
-            print(f"{ERROR} process {self.proc_params['label']}: {error}", flush=True)
+            tell(self.proc_params["label"], error)
             raise
 
     def execute(self, received):
@@ -58,7 +56,7 @@ class StageModel(PyLoihiProcessModel):
             file = self.folder / f"stage{params['number']}.npz"
             np.savez(file, spikes=np.array(self.raster), logits=np.array(self.logits))
         carried = self.interpreter.signals[params["carry"]]
-        if carried.size and np.abs(carried).max() >= SIGNAL_LIMIT:
+        if carried.size and np.abs(carried).max() > SIGNAL_LIMIT:
             raise OverflowError(f"a signal of {np.abs(carried).max()} does not fit 32 bits")
         self.steps[params["number"]] = self.time_step
         return carried.astype(np.int32)

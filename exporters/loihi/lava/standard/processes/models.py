@@ -1,4 +1,4 @@
-"""Fixed-point models of our own operators: each is one function of hw_sim.plan.fixed_point on the vectors of one token.
+"""Fixed-point models of our own operators: each is an operation of hw_sim.plan.ops on the vectors of one token.
 
 An operator works, and its state moves, only in the steps in which a token has reached it; before and after that it
 sends zeros. So a standard LIF or delay behind it still has its initial state when the first token arrives.
@@ -13,9 +13,9 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from exporters.loihi.lava.standard.processes import process as processes
+from exporters.loihi.lava.watch import SIGNAL_LIMIT, tell
+from hw_sim.plan import OPERATIONS, Op
 from hw_sim.plan import fixed_point as fp
-
-SIGNAL_LIMIT = (1 << 31) - 1  # of a message between two processes
 
 
 def fixed_point_model(proc):
@@ -41,7 +41,7 @@ class ReceiverModel(PyLoihiProcessModel):
         try:
             self.advance([getattr(self, port).recv().astype(np.int64) for port in self.ports])
         except Exception as error:
-            print(f"LAVA-ERROR process {self.params['label']}: {error}", flush=True)
+            tell(self.params["label"], error)
             raise
 
     def token(self, depth):
@@ -68,17 +68,6 @@ class OperatorModel(ReceiverModel):
     def compute(self, token, *received):
         """The output (n,) int64 for the token with this number."""
         raise NotImplementedError
-
-
-class UnaryModel(OperatorModel):
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    ports = ("a_in",)
-
-
-class BinaryModel(OperatorModel):
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
-    ports = ("a_in", "b_in")
 
 
 def saturate(y, limit):
@@ -111,63 +100,40 @@ class GeneratorModel(OperatorModel):
         return self.params["table"][self.tokens[token]]
 
 
-@fixed_point_model(processes.HeldLif)
-class HeldLifModel(UnaryModel):
+class OperationModel(OperatorModel):
     def __init__(self, proc_params):
         super().__init__(proc_params)
-        self.v = np.zeros(proc_params["n"], np.int64)
+        self.state = None if proc_params["state"] is None else proc_params["state"].copy()
 
-    def compute(self, _, a):
-        spikes, self.v = fp.lif(a, self.v, self.params["decay"], self.params["threshold"])
-        return spikes
-
-
-@fixed_point_model(processes.LayerNorm)
-class LayerNormModel(UnaryModel):
-    def compute(self, _, a):
-        return fp.layer_norm(a, self.params["weight"], self.params["bias"], self.params["eps"])
+    def compute(self, _, x, z=None):
+        operation = self.params["operation"]
+        y = operation.integer(self.params["given"], x, z, self.state)
+        return saturate(y // fp.ONE if operation.fires else y, self.params["limit"])
 
 
-@fixed_point_model(processes.Scale)
-class ScaleModel(UnaryModel):
-    def compute(self, _, a):
-        return saturate(fp.scale(a, self.params["factor"], self.params["shift"]), self.params["limit"])
+@fixed_point_model(processes.Unary)
+class UnaryModel(OperationModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    ports = ("a_in",)
+
+
+@fixed_point_model(processes.Binary)
+class BinaryModel(OperationModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    ports = ("a_in", "b_in")
 
 
 @fixed_point_model(processes.Mix)
-class MixModel(BinaryModel):
+class MixModel(OperatorModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    b_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    ports = ("a_in", "b_in")
+
     def compute(self, _, *ab):
-        factors, shifts = self.params["factors"], self.params["shifts"]
-        return saturate(sum(map(fp.scale, ab, factors, shifts)), self.params["limit"])
-
-
-@fixed_point_model(processes.Matrix)
-class MatrixModel(UnaryModel):
-    def compute(self, _, a):
-        return self.params["weights"].astype(np.int64) @ a
-
-
-@fixed_point_model(processes.Wkv)
-class WkvModel(BinaryModel):
-    def __init__(self, proc_params):
-        super().__init__(proc_params)
-        self.state = tuple(proc_params["state"])
-
-    def compute(self, _, k, v):
-        y, *self.state = fp.wkv(k, v, *self.state, self.params["decay"], self.params["bonus"])
-        return y
-
-
-@fixed_point_model(processes.Sigmoid)
-class SigmoidModel(UnaryModel):
-    def compute(self, _, a):
-        return fp.sigmoid(a)
-
-
-@fixed_point_model(processes.Product)
-class ProductModel(BinaryModel):
-    def compute(self, _, a, b):
-        return fp.multiply(a, b)
+        scale = OPERATIONS[Op.SCALE].integer
+        parts = (scale(given, x, None, None) for given, x in zip(self.params["given"], ab, strict=True))
+        return saturate(sum(parts), self.params["limit"])
 
 
 @fixed_point_model(processes.Logits)

@@ -39,36 +39,19 @@ class Generator(Embedding):
         self.a_in = InPort(shape=(1,))
 
 
-class HeldLif(Operator):
-    """`decay` and `threshold` (n,): see fixed_point.lif; its membrane stands still while no token is there."""
+class Unary(Operator):
+    """An `operation` of the plan with what is `given` of its row and the start of its `state` (vectors, n).
+
+    See hw_sim.plan.ops; it saturates at `limit` if that is given, and spikes count 1.
+    """
 
 
-class LayerNorm(Operator):
-    """`weight` (n,), `bias` (n,), `eps`: see fixed_point.layer_norm."""
-
-
-class Scale(Operator):
-    """a * `factor` (n,) / 2^`shift`, rounded; saturates at `limit` if that is given."""
+class Binary(Unary):
+    """The same for an operation of two vectors."""
 
 
 class Mix(Operator):
-    """The sum of two Scales: a and b by `factors` (2, n) and `shifts` (2,); saturates at `limit` if that is given."""
-
-
-class Matrix(Operator):
-    """`weights` (n, n_in) int8 times a, in 64 bits."""
-
-
-class Wkv(Operator):
-    """Keys a and values b (n,); `decay` and `bonus` (n,), start of the `state` (3, n): see fixed_point.wkv."""
-
-
-class Sigmoid(Operator):
-    """See fixed_point.sigmoid."""
-
-
-class Product(Operator):
-    """a * b, rounded to a signal: see fixed_point.multiply."""
+    """The sum of two Scales, `given` of each; saturates at `limit` if that is given."""
 
 
 class Logits(Receiver):

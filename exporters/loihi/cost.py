@@ -1,19 +1,27 @@
-"""What int8 and fixed point cost a network on a text: spikes, rounding by channel, head room of the fields.
+"""What int8 and fixed point cost a network on a text: bits per byte, spikes, rounding by channel, head room of fields.
 
 Everything is measured on both networks side by side; nothing here changes either.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import nir
 import numpy as np
 
+from exporters.loihi.settings import Settings
 from hw_sim import Simulator
+from hw_sim.counts.counts import Counts, nonzero_operations
 from hw_sim.plan import Op, Plan
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.interpreter import Interpreter
+from hw_sim.run.streams import score
+from spikegpt.corpus import load_corpus
+from spikegpt.tokenizer import Tokenizer
 
+FOLDED = 2048  # tokens of the embedded text where nobody says how text becomes tokens
 CHUNK = 512  # tokens recorded at a time
 RANGE_TOKENS = 16, 128  # at least and at most, of the text, for the ranges of signals
 RANGE_WORK = 1 << 29  # weights read for them in all: the interpreter that shows signals is slow
@@ -27,7 +35,57 @@ FIELDS = {
     "LayerNorm input": 24,
     "message": MESSAGE_BITS,
 }
-SUMS = (Op.EVENTS, Op.DENSE, Op.SPARSE)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Bits per byte, teacher-forced in one stream from an empty state, over `tokens` tokens but the first."""
+
+    tokens: int
+    float_bits_per_byte: float
+    exported_bits_per_byte: float
+
+    @property
+    def increase(self) -> float:
+        """What the exported network needs more, as a share."""
+        return self.exported_bits_per_byte / self.float_bits_per_byte - 1
+
+
+def quality(
+    graph: nir.NIRGraph,
+    plan: Plan,
+    tokens: np.ndarray,
+    tokenizer: Tokenizer,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[Quality, Counts]:
+    """Run tokens (T,) through the float graph and the integer plan; returns their quality and the counts of the plan.
+
+    `progress` is told every count of tokens done, 2 T in all. Raises UserError as the simulator does.
+    """
+    size = len(tokenizer.decode(tokens[1:]))
+    exact, exported = (score(s, tokens, progress) for s in (Simulator.from_nir(graph), Simulator(plan)))
+    bits = (found.nats / math.log(2) / size for found in (exact, exported))
+    return Quality(len(tokens), *bits), exported.counts
+
+
+def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[str, Any], Counts]:
+    """What quantisation and pruning cost on the text, for the manifest, and the counts of the integer plan.
+
+    Without a text no cost is known: the counts are then those on bytes of the embedded text, folded into the
+    vocabulary.
+    """
+    text = settings.text
+    measured: dict[str, Any]
+    if text is None:
+        corpus = load_corpus(None)
+        tokens = corpus.split("test")[:FOLDED].astype(np.int64) % plan.n_vocab
+        counts = score(Simulator(plan), tokens).counts
+        measured = {"text": f"{corpus.name}, test part, its bytes as tokens", "tokens": len(tokens)}
+    else:
+        found, counts = quality(graph, plan, text.tokens, text.tokenizer, settings.progress)
+        measured = {"text": text.name, **asdict(found), "increase": found.increase}
+    synops = {"synops": counts.synops, "nonzero_synops": sum(nonzero_operations(plan, counts).values())}
+    return {**measured, **synops}, counts
 
 
 @dataclass(frozen=True)
@@ -48,7 +106,7 @@ class Range:
 def calibrate(exact: nir.NIRGraph, rounded: nir.NIRGraph, plan: Plan, tokens: np.ndarray) -> dict:
     """Compare the float graph with its int8 form, whose plan is `plan`, on tokens (T,); plain numbers."""
     shown = tokens[: int(np.clip(RANGE_WORK // plan.weights.size, *RANGE_TOKENS))]
-    matrices = [plan.names[i] for op in SUMS for i in plan.rows(op)]
+    matrices = [plan.names[i] for i in plan.matrices]
     return {
         "tokens": len(tokens),
         **compare_spikes(Simulator.from_nir(exact), Simulator(plan), tokens),
@@ -101,25 +159,26 @@ def ranges(plan: Plan, tokens: np.ndarray) -> tuple[Range, ...]:
             seen[kind] = largest, name
 
     for token in tokens:
-        for name, row in zip(plan.names, plan.table.tolist(), strict=True):
-            op, x, y, n_in, n_out, _, c, s = row[:8]
-            inputs = interpreter.signals[x : x + n_in].copy()
-            if op == Op.LIF:
-                decay, v = plan.constants[c : c + n_out].astype(np.int64), interpreter.state[s : s + n_out]
+        for i, name in enumerate(plan.names):
+            operation, row = plan.operation(i), plan.row(i)
+            inputs, held = interpreter.signals[row.x : row.x + row.n_in].copy(), interpreter.state[plan.held(i)]
+            if row.op == Op.LIF:
+                decay = plan.parameters(i)[0].astype(np.int64)
                 see("LIF input", inputs, name)
-                see("membrane", fp.kept(v, decay) + (inputs << fp.CURRENT_SHIFT), name)
-            elif op == Op.LAYER_NORM:
+                see("membrane", fp.kept(held, decay) + (inputs << fp.CURRENT_SHIFT), name)
+            elif row.op == Op.LAYER_NORM:
                 see("LayerNorm input", inputs, name)
-            interpreter.execute(row, int(token))
-            if op == Op.WKV:
-                see("WKV numerator", interpreter.state[s : s + n_out], name)
-            if op not in (Op.DELAY_WRITE, Op.OUTPUT, Op.LIF):
-                see("matrix sum" if op in SUMS else "message", interpreter.signals[y : y + n_out], name)
+            interpreter.execute(i, int(token))
+            if row.op == Op.WKV:
+                see("WKV numerator", held[: row.n_out], name)
+            if operation.writes and not operation.fires:
+                made = interpreter.signals[row.y : row.y + row.n_out]
+                see("matrix sum" if operation.matrix else "message", made, name)
     return tuple(Range(kind, *seen[kind], bits) for kind, bits in FIELDS.items() if kind in seen)
 
 
 def table(facts: dict) -> str:
-    """The cost as Markdown: code length as `settings.measure` gives it, then the facts of `calibrate`."""
+    """The cost as Markdown: code length as `measure` gives it, then the facts of `calibrate`."""
     measured, lines = facts["measured"], []
     if "increase" in measured:
         lines.append(

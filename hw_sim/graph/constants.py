@@ -1,0 +1,83 @@
+"""What each kind of node gives its operation: constants and the first state, in floats or as the fixed-point fields.
+
+Every function gets the node's name, the node, and whether the plan is one of integers; it raises UserError, naming the
+node, where a value does not fit its field.
+"""
+
+from collections.abc import Callable
+from math import ceil, log2
+
+import nir
+import numpy as np
+
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Sigmoid, SquaredReLU
+from hw_sim.plan import Op
+from hw_sim.plan import fixed_point as fp
+from spikegpt.errors import UserError
+
+Arrays = tuple[np.ndarray, ...]
+
+
+def lif(name: str, node: nir.LIF, integer: bool, fraction: int) -> tuple[Arrays, bool]:
+    """Constants, and whether nothing of a membrane outlasts its token.
+
+    In integers decay and threshold mantissa of Loihi's LIF, whose membrane is tau times NIR's, for inputs with so many
+    fraction bits.
+    """
+    rate, threshold = DT / np.ravel(node.tau), np.ravel(node.v_threshold)
+    if not integer:
+        return (rate, node.r, node.v_leak, node.v_reset, node.v_threshold), False
+    if np.any(node.v_reset) or np.any(node.v_leak) or np.any(np.ravel(node.r) != 1):
+        raise UserError(f"node {name!r}: integer LIFs need v_reset = v_leak = 0 and r = 1")
+    decay = np.floor(rate * (1 << fp.DECAY_BITS) + 0.5)
+    mantissa = np.floor(threshold / rate * 2.0**fraction)
+    if np.any(mantissa < 0):
+        raise UserError(f"node {name!r}: negative thresholds cannot be held")
+    # A threshold beyond the field can only be clipped where no input reaches it without memory.
+    if np.any((mantissa > fp.THRESHOLD_LIMIT) & (decay < 1 << fp.DECAY_BITS)):
+        raise UserError(
+            f"node {name!r}: threshold mantissa {int(mantissa.max())} exceeds {fp.THRESHOLD_LIMIT} (17 bits)"
+        )
+    return (decay, np.minimum(mantissa, fp.THRESHOLD_LIMIT)), bool(np.all(decay == 1 << fp.DECAY_BITS))
+
+
+def scale(node: nir.Scale, integer: bool, fraction: int) -> tuple[np.ndarray, int]:
+    """The factor and its shift, which turn an input with so many fraction bits into a signal."""
+    factor = np.ravel(node.scale)
+    if not integer:
+        return factor, 0
+    factor = factor.astype(np.float64) * 2.0 ** (fp.FRACTION_BITS - fraction)
+    largest = float(np.max(np.abs(factor))) or 1.0
+    shift = max(0, fp.SCALE_BITS - ceil(log2(largest)))
+    return np.floor(factor * 2.0**shift + 0.5), shift
+
+
+def layer_norm(name: str, node: LayerNorm, integer: bool) -> tuple[Arrays, Arrays]:
+    if not integer:
+        return (node.weight, node.bias, node.eps), ()
+    if node.weight.size > fp.NORM_WIDTH_LIMIT:
+        raise UserError(f"node {name!r}: {node.weight.size} channels, more than {fp.NORM_WIDTH_LIMIT}")
+    weight, bias = fp.to_fixed(node.weight, fp.GAIN_BITS), fp.to_fixed(node.bias)
+    return (weight, bias, np.maximum(fp.to_fixed(node.eps, 2 * fp.FRACTION_BITS), 1)), ()
+
+
+def wkv(name: str, node: WKV, integer: bool) -> tuple[Arrays, Arrays]:
+    start, constants = node.start().astype(np.float64), (node.decay, node.bonus)
+    if not integer:
+        return constants, (start,)
+    start[2] = fp.WKV_START
+    return tuple(map(fp.to_exponent, constants)), (start,)
+
+
+def nothing(name: str, node: nir.NIRNode, integer: bool) -> tuple[Arrays, Arrays]:
+    return (), ()
+
+
+# Nodes that become one operation on signals, with what they give it.
+SIGNALS: dict[type, tuple[Op, Callable]] = {
+    LayerNorm: (Op.LAYER_NORM, layer_norm),
+    WKV: (Op.WKV, wkv),
+    Sigmoid: (Op.SIGMOID, nothing),
+    SquaredReLU: (Op.SQUARED_RELU, nothing),
+    Multiply: (Op.MULTIPLY, nothing),
+}

@@ -1,0 +1,44 @@
+"""Matrices, by how much of them an input makes them look at."""
+
+import numpy as np
+
+from hw_sim.plan import fixed_point as fp
+from hw_sim.plan.ops.operation import Op, Operation
+
+
+class Dense(Operation):
+    """y = x W, every weight looked at."""
+
+    op = Op.DENSE
+    matrix = True
+
+    def integer(self, given, x, z, state):
+        return x @ given.matrix.astype(np.int64)
+
+    def real(self, given, x, z, state):
+        return x @ given.matrix
+
+    def reach(self, given, x=0, z=0):
+        return int(np.abs(given.matrix.astype(np.int64)).sum(axis=0).max()) * x
+
+
+class Sparse(Dense):
+    """y = x W, the weights of every x = 0 skipped."""
+
+    op = Op.SPARSE
+    input_major = graded = True
+
+
+class Events(Sparse):
+    """y = the sum of the weight rows of the spikes that it listens to."""
+
+    op = Op.EVENTS
+    listens, graded = True, False
+
+    def integer(self, given, x, z, state):
+        return super().integer(given, x // fp.ONE, z, state)
+
+    def reach(self, given, x=0, z=0):
+        up = np.maximum(given.matrix, 0).sum(axis=0, dtype=np.int64)
+        down = np.minimum(given.matrix, 0).sum(axis=0, dtype=np.int64)
+        return int(max(up.max(), -down.min()))  # any inputs may be active

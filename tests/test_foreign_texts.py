@@ -1,0 +1,340 @@
+"""What is named as --data or --tokenizer: a text in any packing, or one line that says what it is and what to do."""
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import os
+import struct
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import zstandard
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+import spikegpt
+from spikegpt import UserError
+from spikegpt.corpus import FACTS, TOKENS, load_corpus, prepare
+from spikegpt.errors import Notice
+from spikegpt.tokenizer import Bytes, Characters, tokenizer_from_dict
+from spikegpt.tokenizer_files import agreed, read_tokenizer
+from tests.conftest import lively_model
+
+TEXT = ("Grüße, κόσμε! the quick brown fox\n" * 300).encode()
+
+
+def zipped(name: str = "text", content: bytes = TEXT, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", method) as archive:
+        archive.writestr(name, content)
+    return raw.getvalue()
+
+
+def tarred() -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as archive:
+        entry = tarfile.TarInfo("a.txt")
+        entry.size = len(TEXT)
+        archive.addfile(entry, io.BytesIO(TEXT))
+    return raw.getvalue()
+
+
+def saved(save, *arguments, **more) -> bytes:
+    raw = io.BytesIO()
+    save(raw, *arguments, **more)
+    return raw.getvalue()
+
+
+def hdf5() -> bytes:
+    raw = io.BytesIO()
+    with h5py.File(raw, "w") as file:
+        file["x"] = np.arange(5)
+    return raw.getvalue()
+
+
+PACKED = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress, "zst": zstandard.compress}
+
+
+@pytest.mark.parametrize("kind", [*PACKED, "zip"])
+@pytest.mark.parametrize("suffix", [True, False])
+def test_packed_texts_are_read_whatever_their_name(kind, suffix, tmp_path):
+    path = tmp_path / ("t.txt." + kind if suffix else "text")
+    path.write_bytes(zipped() if kind == "zip" else PACKED[kind](TEXT))
+    assert load_corpus(str(path)).tokens.tobytes() == TEXT
+    assert prepare([path], Bytes(), tmp_path / "out").tokens.tobytes() == TEXT
+
+
+@pytest.mark.parametrize("kind", [*PACKED, "zip"])
+@pytest.mark.parametrize("share", [0, 1, 50, 90, 99])
+def test_packed_texts_cut_short_are_refused(kind, share, tmp_path):
+    noise = np.random.default_rng(0).integers(97, 123, 50_000).astype(np.uint8).tobytes()
+    whole = zipped(content=noise) if kind == "zip" else PACKED[kind](noise)
+    (tmp_path / f"t.{kind}").write_bytes(whole[: len(whole) * share // 100])
+    with pytest.raises(UserError, match=f"t.{kind}"):
+        load_corpus(str(tmp_path / f"t.{kind}"))
+
+
+TOKEN_FILE = (np.arange(4000) % 65).astype("<u2").tobytes()
+NO_TEXT = {
+    "7z": (b"7z\xbc\xaf\x27\x1c" + TEXT, "7-Zip"),
+    "rar": (b"Rar!\x1a\x07\x01\x00" + TEXT, "RAR"),
+    "lz4": (b"\x04\x22\x4d\x18" + TEXT, "LZ4"),
+    "tar": (tarred(), "tar archive"),
+    "tar.gz": (gzip.compress(tarred()), "tar archive"),
+    "npy": (saved(np.save, np.arange(500)), "numpy array"),
+    "npz": (saved(np.savez, a=np.arange(500)), "numpy array"),
+    "npz of two": (saved(np.savez, a=np.arange(5), b=np.arange(5)), "zip of 2 files"),
+    "pt": (saved(lambda f, x: torch.save(x, f), {"a": torch.ones(9)}), "zip of"),
+    "old pt": (saved(lambda f, x: torch.save(x, f, _use_new_zipfile_serialization=False), {"a": 1}), "pickle|NUL"),
+    "safetensors": (struct.pack("<Q", 40) + b'{"a":{"dtype":"F32"}}' + b" " * 19 + TEXT, "safetensors"),
+    "HDF5": (hdf5(), "HDF5"),
+    "sqlite": (b"SQLite format 3\x00" + TEXT, "SQLite"),
+    "pdf": (b"%PDF-1.7\n" + TEXT, "PDF"),
+    "png": (b"\x89PNG\r\n\x1a\n" + TEXT, "PNG"),
+    "ELF": (b"\x7fELF" + TEXT, "ELF"),
+    "parquet": (b"PAR1" + TEXT, "Parquet"),
+    "arrow": (b"ARROW1\x00\x00" + TEXT, "Arrow"),
+    "floats": (np.random.default_rng(0).normal(size=5000).astype("f4").tobytes(), "NUL|text"),
+    "tokens": (TOKEN_FILE, "NUL"),
+    "UTF-16": ("hello\n".encode("utf-16") * 50, "UTF-16"),
+    "packed tokens": (gzip.compress(TOKEN_FILE), "NUL"),
+    "packed twice": (gzip.compress(gzip.compress(TEXT)), "packed twice"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TEXT)
+def test_what_is_no_text_is_refused_by_kind(kind, tmp_path, run):
+    if kind == "floats":  # few of their bytes are NUL: random bytes cannot be told from a text of bytes by them alone
+        pytest.skip("random mantissas hold a NUL in 256 bytes") if NO_TEXT[kind][0].count(0) < 20 else None
+    content, said = NO_TEXT[kind]
+    path = tmp_path / "data"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=said):
+        load_corpus(str(path))
+    code, out, err = run("tokenize", path, "--out", tmp_path / "out")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_bin_without_its_index_is_refused(tmp_path):
+    (tmp_path / "train.bin").write_bytes(b"\x01" * 400)
+    with pytest.raises(UserError, match=r"tokens without their index"):
+        load_corpus(str(tmp_path / "train.bin"))
+
+
+def test_encrypted_and_unknown_zips_are_refused(tmp_path):
+    for name, offsets, value in (("locked.zip", (6, 8), 1), ("method.zip", (8, 10), 97)):
+        data = bytearray(zipped())
+        data[offsets[0]] |= value
+        data[data.index(b"PK\x01\x02") + offsets[1]] |= value
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UserError, match=name):
+            load_corpus(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("place", ["fifo", "folder", "/dev/zero", "missing", "empty"])
+def test_what_is_no_file_is_refused_at_once(place, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").touch()
+    path = place if place.startswith("/") else str(tmp_path / place)
+    for read in (load_corpus, read_tokenizer, spikegpt.load):
+        with pytest.raises(UserError, match=place):
+            read(path)
+
+
+BOMB = """
+import resource, sys
+from spikegpt.corpus import load_corpus
+from spikegpt.errors import UserError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    load_corpus(sys.argv[1], "characters")
+except UserError as error:
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024, error)
+"""
+
+
+@pytest.mark.parametrize("kind", ["zst", "xz", "jsonl.zst", "gz", "zip"])
+def test_bombs_are_stopped_in_bounded_memory(kind, tmp_path):
+    block, blocks = b"a" * (1 << 20), 1500
+    path = tmp_path / f"bomb.{kind}"
+    if kind == "zip":
+        with (
+            zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+            archive.open("t", "w") as file,
+        ):
+            for _ in range(blocks):
+                file.write(block)
+    else:
+        head = b'{"text": "' if kind == "jsonl.zst" else b""
+        packers = {"xz": lambda: lzma.open(path, "wb", preset=0), "gz": lambda: gzip.open(path, "wb", 1)}
+        packer = packers.get(kind, lambda: zstandard.open(path, "wb"))
+        with packer() as file:
+            file.write(head)
+            for _ in range(blocks if kind != "xz" else 600):
+                file.write(block)
+    done = subprocess.run([sys.executable, "-c", BOMB, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
+    resident, _, said = done.stdout.partition(" ")
+    assert "unpacks to more than" in said
+    assert int(resident) < 1 << 30
+
+
+@pytest.mark.parametrize("line", [b"{", b"[" * 90_000, b'{"text": 3}', b'{"text": "\\ud800"}', b"\xff", b"null", b"[]"])
+def test_a_line_that_is_no_document_is_named(line, tmp_path):
+    (tmp_path / "d.jsonl").write_bytes(b'{"text": "fine", "meta": {"a": [1]}}\n' + line + b"\n")
+    with pytest.raises(UserError, match="line 2"):
+        load_corpus(str(tmp_path / "d.jsonl"))
+
+
+def prepared(folder):
+    (folder / "t.txt").write_bytes(TEXT)
+    prepare([folder / "t.txt"], "characters", folder / "c")
+    return folder / "c"
+
+
+def test_a_flipped_bit_in_prepared_tokens_is_refused(tmp_path):
+    folder = prepared(tmp_path)
+    good = (folder / TOKENS).read_bytes()
+    for at in (0, len(good) // 2, len(good) - 1):
+        (folder / TOKENS).write_bytes(good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :])
+        with pytest.raises(UserError, match="damaged"):
+            load_corpus(str(folder))
+    for wrong in (b"", good[:-1], good + b"\x00"):
+        (folder / TOKENS).write_bytes(wrong)
+        with pytest.raises(UserError, match=TOKENS):
+            load_corpus(str(folder))
+
+
+@pytest.mark.parametrize("change", [
+    {"tokens": -1}, {"tokens": "9"}, {"bytes": 0}, {"tokenizer": None}, {"tokenizer": {"kind": "x"}}, {"name": 3},
+    {"tokenizer": {"kind": "characters"}}, {"tokenizer": {"kind": "characters", "vocabulary": ""}}, {"sha256": [[]]},
+    {"tokenizer": {"kind": "characters", "vocabulary": "aa"}}, {"tokenizer": {"kind": "json", "text": "{}"}},
+])  # fmt: skip
+def test_damaged_facts_of_a_prepared_folder_are_one_line(change, tmp_path):
+    folder = prepared(tmp_path)
+    facts = json.loads((folder / FACTS).read_text())
+    (folder / FACTS).write_text(json.dumps({**facts, **change}))
+    with pytest.raises(UserError, match="^[^\n]+$"):
+        load_corpus(str(folder))
+
+
+def word_level(**more) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordLevel({"the": 0, "fox": 1, **more}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
+
+
+def test_truncation_and_padding_of_a_tokenizer_are_switched_off_and_said(tmp_path):
+    plain, cut = word_level(), word_level()
+    cut.enable_truncation(2)
+    cut.enable_padding(length=50)
+    plain.save(str(tmp_path / "plain.json"))
+    cut.save(str(tmp_path / "cut.json"))
+    with pytest.warns(Notice, match="truncation and padding is switched off"):
+        found = read_tokenizer(tmp_path / "cut.json")
+    text = b"the fox " * 40
+    assert found.encode(text).tolist() == read_tokenizer(tmp_path / "plain.json").encode(text).tolist() == [0, 1] * 40
+    assert agreed(read_tokenizer(tmp_path / "plain.json"), tmp_path / "cut.json", 2) is not None
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"{}", b"[]", b"3", b'{"model": {}}', b'{"model": null}', b"[" * 99_999, b'{"a": ' * 99_999, b"\xff\xfe\x00",
+    b'{"0": "ab"}', b'{"0": "a", "1": "a"}', b'{"0": "a", "2": "b"}', b'{"0": 3}', b'{"0": "\\ud800"}', b"\x80abc",
+    b'{"model": {"type": "WordLevel", "vocab": {}, "unk_token": "x"}}', b'{"version": "1.0", "model": [[[]]]}',
+])  # fmt: skip
+def test_what_is_no_tokenizer_is_one_line(content, tmp_path):
+    (tmp_path / "t.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"^[^\n]*t\.json[^\n]*$"):
+        read_tokenizer(tmp_path / "t.json")
+
+
+def test_a_tokenizer_without_a_token_for_the_unknown_names_the_fault(tmp_path):
+    word_level().save(str(tmp_path / "t.json"))
+    with pytest.raises(UserError, match="cannot encode the text"):
+        read_tokenizer(tmp_path / "t.json").encode(b"the unknown")
+
+
+@pytest.mark.parametrize("values", [{}, {"kind": 1}, {"kind": "characters", "vocabulary": 3}, {"kind": "json"}])
+def test_a_damaged_description_of_a_tokenizer_is_refused(values):
+    with pytest.raises(UserError, match="tokenizer"):
+        tokenizer_from_dict(values)
+
+
+@pytest.fixture
+def own(tmp_path):
+    """A model that carries a tokenizer of 50 characters, and a text of them."""
+    model = lively_model("spike-driven", n_layer=1, n_embd=8)
+    model.tokenizer = Characters("".join(map(chr, range(65, 115))))
+    spikegpt.save(model, tmp_path / "m.pt", provenance={"text": "mine.txt", "text_sha256": "ab" * 32})
+    (tmp_path / "t.txt").write_text("".join(chr(65 + i % 50) for i in range(400)))
+    return tmp_path
+
+
+def test_another_tokenizer_than_the_models_own_is_refused(own, run):
+    other, same = own / "other.json", own / "same.json"
+    other.write_text(json.dumps({str(i): chr(i + 66) for i in range(50)}))
+    same.write_text(json.dumps({str(i): chr(i + 65) for i in range(50)}))
+    for command in ("eval", "simulate", "energy-report"):
+        base = (command, own / "m.pt", "--data", own / "t.txt", "--tokens", 60)
+        for named, said in (
+            ("bytes", "leave the option away"),
+            (other, "leave"),
+            ("characters", "vocabulary of a text"),
+        ):
+            code, out, err = run(*base, "--tokenizer", named)
+            assert (code, out) == (2, ""), (command, named)
+            assert said in err.splitlines()[-1]
+        assert run(*base, "--tokenizer", same)[0] == 0
+
+
+def test_tokens_beyond_the_tokenizer_are_refused_before_the_work(own, run):
+    (own / "d.bin").write_bytes(np.array([1, 2, 60, 3] * 20, "<u2").tobytes())
+    index = b"MMIDIDX\x00\x00" + struct.pack("<QBQQ", 1, 8, 1, 1) + np.array([80], "<i4").tobytes()
+    (own / "d.idx").write_bytes(index + bytes(24))
+    for command in ("eval", "simulate"):
+        code, out, err = run(command, own / "m.pt", "--data", own / "d.bin")
+        assert (code, out) == (2, "")
+        assert "token 60 (at 2) is beyond the 50 of the tokenizer" in err
+
+
+def test_a_model_of_another_text_is_not_measured_on_the_embedded_one(own, run):
+    for command in ("eval", "simulate", "energy-report"):
+        code, out, err = run(command, own / "m.pt", "--tokens", 50)
+        assert (code, out) == (2, "")
+        assert "learned from another text than the embedded one (mine.txt): name --data" in err
+
+
+def test_training_text_in_what_is_scored_is_said(own, run):
+    sha = load_corpus(str(own / "t.txt")).sha256
+    model = spikegpt.load(own / "m.pt")
+    spikegpt.save(model, own / "m.pt", provenance={"text": "t.txt", "text_sha256": sha})
+    for options, said in (((), 1), (("--split", "train"), 1), (("--split", "test"), 0)):
+        code, _, err = run("eval", own / "m.pt", "--data", own / "t.txt", *options, "--streams", 1)
+        assert code == 0, err
+        assert err.count("learned from this text") == said
+
+
+def test_a_tokenizer_named_at_export_travels_with_it(own, run):
+    model = spikegpt.load(own / "m.pt")
+    torch.save(model.state_dict(), own / "flat.pth")
+    vocabulary = own / "v.json"
+    vocabulary.write_text(json.dumps({str(i): chr(i + 65) for i in range(50)}))
+    named = (own / "flat.pth", "--variant", "spike-driven", "--tokenizer", vocabulary)
+    text = ("--data", own / "t.txt", "--tokens", 50)
+    assert run("export", *named, "--target", "nir", "--out", own / "nir")[0] == 0
+    assert run("export", *named, "--target", "loihi", "--out", own / "loihi", *text)[0] == 0
+    for place in (own / "nir", own / "nir" / "model.nir", own / "loihi"):
+        assert run("simulate", place, *text)[0] == 0
+        assert "another than the model carries" in run("simulate", place, *text, "--tokenizer", "bytes")[2]
+        assert run("info", place)[0] == 0
+    assert tokenizer_from_dict(json.loads((own / "loihi" / "tokenizer.json").read_text())) == model.tokenizer
+    assert "vocabulary" not in (own / "loihi" / "manifest.json").read_text()
