@@ -37,6 +37,7 @@ def test_values_go_from_the_neurons_of_a_sum_to_those_that_need_them_as_worked_o
         "sigmoid": Sigmoid(np.array([4])),
         "lif1": neurons(4),
         "matrix1": nir.Linear(np.full((1, 4), 127, np.int8)),
+        "scale1": nir.Scale(np.ones(1)),
         "out": nir.Output({"output": np.array([1])}),
     }
     plan = build(nir.NIRGraph(nodes, list(pairwise(nodes))))
