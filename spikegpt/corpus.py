@@ -96,6 +96,8 @@ def from_text(name: str, parts: list[bytes], tokenizer: Tokenizer | str | None, 
     if isinstance(tokenizer, str):
         tokenizer = Characters.of(set(raw.decode(errors="replace")))
     tokenizer = tokenizer or Bytes()
+    if not isinstance(tokenizer, Json):
+        parts = [raw]  # what was joined is given back
     try:
         # The library holds far more in memory than the text: it gets parts, as in `prepare`.
         tokens = (

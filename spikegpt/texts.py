@@ -26,7 +26,7 @@ from spikegpt.kinds import BZIP2, GZIP, NPY, XZ, ZIP, ZSTD, first_bytes, kind_of
 PIECE = 1 << 20  # bytes
 LOOKED_AT = 1 << 16  # bytes of the text itself, for whether it is one
 NULS = 1000  # a text holds fewer than one NUL among so many bytes; random bytes hold four
-UNPACKED, UNPACKED_PER_BYTE = 64 << 20, 200  # that a file may unpack to; texts shrink to a 10th
+UNPACKED, UNPACKED_PER_BYTE = 64 << 20, 30  # that a file may unpack to; texts shrink to a 10th
 ZSTD_INPUT = 1 << 10  # bytes unpacked at a time: each may become 32 KiB
 SUFFIXES = {".gz": GZIP, ".bz2": BZIP2, ".xz": XZ, ".zst": ZSTD, ".zip": ZIP}
 # Texts that must be what their name says: name -> (bytes, sha256). http://mattmahoney.net/dc/textdata.html

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from functools import partial
 
 import h5py
 import numpy as np
@@ -77,7 +78,7 @@ def test_packed_texts_cut_short_are_refused(kind, share, tmp_path):
     noise = np.random.default_rng(0).integers(97, 123, 50_000).astype(np.uint8).tobytes()
     whole = zipped(content=noise) if kind == "zip" else PACKED[kind](noise)
     (tmp_path / f"t.{kind}").write_bytes(whole[: len(whole) * share // 100])
-    with pytest.raises(UserError, match=f"t.{kind}"):
+    with pytest.raises(UserError, match=rf"t\.{kind}"):
         load_corpus(str(tmp_path / f"t.{kind}"))
 
 
@@ -111,8 +112,6 @@ NO_TEXT = {
 
 @pytest.mark.parametrize("kind", NO_TEXT)
 def test_what_is_no_text_is_refused_by_kind(kind, tmp_path, run):
-    if kind == "floats":  # few of their bytes are NUL: random bytes cannot be told from a text of bytes by them alone
-        pytest.skip("random mantissas hold a NUL in 256 bytes") if NO_TEXT[kind][0].count(0) < 20 else None
     content, said = NO_TEXT[kind]
     path = tmp_path / "data"
     path.write_bytes(content)
@@ -175,9 +174,10 @@ def test_bombs_are_stopped_in_bounded_memory(kind, tmp_path):
                 file.write(block)
     else:
         head = b'{"text": "' if kind == "jsonl.zst" else b""
-        packers = {"xz": lambda: lzma.open(path, "wb", preset=0), "gz": lambda: gzip.open(path, "wb", 1)}
-        packer = packers.get(kind, lambda: zstandard.open(path, "wb"))
-        with packer() as file:
+        opener = {"xz": partial(lzma.open, preset=0), "gz": partial(gzip.open, compresslevel=1)}.get(
+            kind, zstandard.open
+        )
+        with opener(path, "wb") as file:
             file.write(head)
             for _ in range(blocks if kind != "xz" else 600):
                 file.write(block)
@@ -243,7 +243,8 @@ def test_truncation_and_padding_of_a_tokenizer_are_switched_off_and_said(tmp_pat
         found = read_tokenizer(tmp_path / "cut.json")
     text = b"the fox " * 40
     assert found.encode(text).tolist() == read_tokenizer(tmp_path / "plain.json").encode(text).tolist() == [0, 1] * 40
-    assert agreed(read_tokenizer(tmp_path / "plain.json"), tmp_path / "cut.json", 2) is not None
+    with pytest.warns(Notice):
+        assert agreed(read_tokenizer(tmp_path / "plain.json"), tmp_path / "cut.json", 2) is not None
 
 
 @pytest.mark.parametrize("content", [

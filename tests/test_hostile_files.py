@@ -1,5 +1,6 @@
 """Damaged and hostile `.nir` files: one line that names node and cause, no traceback, no hang, bounded memory."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ import pytest
 from exporters import nir as exporter
 from hw_sim import Simulator
 from hw_sim.graph.files import DIGEST
+from hw_sim.graph.quantize import quantize
+from hw_sim.graph.to_plan import build
+from hw_sim.graph.wiring import Wiring
 from spikegpt import UserError
 from tests.conftest import lively_model
 
@@ -58,6 +62,23 @@ def link_out(file: h5py.File) -> None:
     file["node/nodes/head/weight"] = h5py.ExternalLink("/etc/hosts", "/")
 
 
+def stored_outside(file: h5py.File) -> None:
+    del file["node/nodes/head/weight"]
+    file.create_dataset("node/nodes/head/weight", (50, 8), "f4", external=[("/etc/hosts", 0, 1600)])
+
+
+def virtual(file: h5py.File) -> None:
+    del file["node/nodes/head/weight"]
+    layout = h5py.VirtualLayout((50, 8), "f4")
+    layout[:] = h5py.VirtualSource("/etc/hosts", "x", (50, 8), "f4")
+    file.create_virtual_dataset("node/nodes/head/weight", layout)
+
+
+def soft_link(file: h5py.File) -> None:
+    del file["node/nodes/head/weight"]
+    file["node/nodes/head/weight"] = h5py.SoftLink("/node/nodes/block0_att_key/weight")
+
+
 def endless(file: h5py.File) -> None:
     file["node/nodes/head/metadata/again"] = file["node/nodes/head"]
     file["node/nodes/head/inner"] = file["node/nodes/head"]
@@ -87,6 +108,11 @@ HOSTILE = {
     "an absurd matrix without data": (lambda f: huge(f, "head/weight", chunks=(64, 64)), "far more than"),
     "a decompression bomb": (bomb, "far more than the file holds"),
     "a link to another file": (link_out, "link to elsewhere"),
+    "numbers in another file": (stored_outside, "another file, which is not followed"),
+    "a virtual data set": (virtual, "another file, which is not followed"),
+    "a soft link": (soft_link, "link to elsewhere"),
+    "a time constant below a step": (lambda f: replace(f, "block0_att_key_lif/tau", np.full(8, 1e-5)), "time constant"),
+    "weights of 16 bits": (lambda f: replace(f, "head/weight", np.full((50, 8), 300, "i2")), "'head'.*300.*8 bits"),
     "a group inside itself": (endless, "a group where a value should be"),
     "no nodes": (lambda f: f["node"].pop("nodes"), "nodes"),
     "a scalar for nodes": (lambda f: f["node"].pop("nodes") and f.create_dataset("node/nodes", data=1), "readable"),
@@ -159,3 +185,73 @@ def test_mutated_files_never_end_in_a_traceback_a_hang_or_much_memory(good, tmp_
     refused, resident = map(int, done.stdout.split())
     assert refused > len(SEEDS)  # the rest hit bytes that carry no meaning, or weights
     assert resident < MEMORY
+
+
+def test_a_file_of_ours_that_was_changed_is_refused_by_its_digest(good, tmp_path):
+    path = tmp_path / "changed.nir"
+    for key in ("block0_att_key/weight", "head_ln/bias", "block0_att_key_lif/tau"):
+        shutil.copy(good, path)
+        with h5py.File(path, "r+") as file:
+            values = file[f"node/nodes/{key}"]
+            values[...] = np.nextafter(values[...], np.inf)
+        with pytest.raises(UserError, match="changed since it was written"):
+            exporter.read(path)
+    shutil.copy(good, path)
+    with h5py.File(path, "r+") as file:
+        file["node/metadata/source_text"] = "another"
+    with pytest.raises(UserError, match="changed since it was written"):
+        exporter.read(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"text", b"PK\x03\x04", b"\x89HDF\r\n\x1a\n", b"\x89HDF\r\n\x1a\n" + bytes(99)]
+)
+def test_what_is_no_hdf5_is_one_line(content, tmp_path):
+    (tmp_path / "x.nir").write_bytes(content)
+    with pytest.raises(UserError, match=r"^[^\n]*x\.nir: not a readable NIR graph[^\n]*$"):
+        exporter.read(tmp_path / "x.nir")
+
+
+def test_a_pipe_in_place_of_a_network_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.nir")
+    with pytest.raises(UserError, match="not a regular file"):
+        exporter.read(tmp_path / "pipe.nir")
+
+
+def test_a_gain_beyond_32_bits_is_refused_by_node():
+    graph = exporter.export(lively_model("spike-driven", n_layer=1, n_embd=8))
+    graph.nodes["block0_ffn_ln"].weight[0] = 1e20
+    with pytest.raises(UserError, match="'block0_ffn_ln'.*32 bits"):
+        build(quantize(graph))
+
+
+def other_network(**nodes) -> nir.NIRGraph:
+    nodes = {"in": nir.Input({"input": np.array([6])}), **nodes, "out": nir.Output({"output": np.array([6])})}
+    names = list(nodes)
+    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False)
+
+
+def test_a_network_that_is_no_language_model_is_never_run_as_one(tmp_path, run):
+    lif = nir.LIF(*(np.full(6, v) for v in (2e-4, 1.0, 0.0, 1.0, 0.0)))
+    linear = nir.Linear(np.eye(6, dtype=np.float32))
+    nir.write(tmp_path / "n.nir", other_network(a=linear, b=lif), compression=None)
+    text = tmp_path / "t.json"
+    text.write_text('{"0": "a", "1": "b", "2": "c", "3": "d", "4": "e", "5": "f"}')
+    (tmp_path / "t.txt").write_text("abcdef" * 20)
+    options = ("--data", tmp_path / "t.txt", "--tokenizer", text)
+    for command in (("simulate",), ("energy-report",), ("export", "--target", "nir", "--out", tmp_path / "o")):
+        code, out, err = run(command[0], tmp_path / "n.nir", *command[1:], *(options if len(command) == 1 else ()))
+        assert (code, out) == (2, "")
+        assert "not a token network" in err
+        assert "replay" in err
+    code, _, err = run("eval", tmp_path / "n.nir", *options)
+    assert code == 2
+    assert "has no PyTorch model: use `spikegpt simulate`" in err
+
+
+def test_a_cycle_is_named_by_its_members_alone():
+    linear = nir.Linear(np.eye(6, dtype=np.float32))
+    graph = other_network(a=linear, w=linear, v=linear, b=linear)
+    graph.edges.append(("v", "w"))
+    with pytest.raises(UserError, match="nodes v, w form a cycle without a Delay"):
+        _ = Wiring(graph).order
