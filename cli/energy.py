@@ -5,7 +5,6 @@ import platform
 import shlex
 import sys
 from dataclasses import asdict
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,23 +30,23 @@ from cli.inputs import (
     tokenizer_option,
     variant_of,
 )
-from exporters.manifest import sha256
-from spikegpt import __version__
+from cli.parameters import NewFolder, Real, force_option
+from spikegpt import __version__, files, folders
 from spikegpt.config import PRESETS, TRANSFORMER, preset
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
 
 if TYPE_CHECKING:
     from hw_sim.energy.measure import Measurement
 
 REGRESSED = 1  # exit code
+KIND, FORMS = "report", ("report.json", "report.md", "report.html")  # of the folder --out, and its files
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
 @click.command("energy-report")
 @click.argument("models", type=str, nargs=-1)
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="No checkpoint: this shape at assumed rates.")
-@click.option("--rate", type=click.FloatRange(0, 1), help="Assumed density of all matrix inputs, with --preset.")
+@click.option("--rate", type=Real(0, 1), help="Assumed density of all matrix inputs, with --preset.")
 @click.option("--rates", type=click.Path(path_type=Path), help="YAML: part of a block to its density, with --preset.")
 @data_option
 @tokenizer_option
@@ -63,12 +62,13 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--baselines", type=click.Choice(["gpt", "all"]), default="gpt", show_default=True)
 @click.option("--baseline", type=click.Path(path_type=Path), help="Earlier report.json; exit code 1 on a regression.")
 @click.option("--max-increase", default="5%", show_default=True, help="Of SynOps or energy over --baseline.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for report.json, report.md and report.html.")
+@click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
 def energy_report(models: tuple[str, ...], size: str | None, rate: float | None, rates: Path | None, data: str | None,
                   tokenizer: str | None, split: str | None, tokens: int, context: int, mode: str, batch: int,
                   names: tuple[str, ...], precisions: tuple[str, ...], placement: Path | None, baselines: str,
-                  baseline: Path | None, max_increase: str, out: Path | None, as_json: bool,
+                  baseline: Path | None, max_increase: str, out: Path | None, force: bool, as_json: bool,
                   taken: Taken) -> None:  # fmt: skip
     """What models cost per token against a Transformer of their shape, measured on a text or from assumed rates.
 
@@ -81,6 +81,8 @@ def energy_report(models: tuple[str, ...], size: str | None, rate: float | None,
 
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
+    if out is not None:
+        folders.check(out, KIND, force=force, shared=FORMS)
     limit = fraction(max_increase)
     earlier = read_report(baseline) if baseline else None
     settings = energy.Settings(
@@ -104,7 +106,7 @@ def energy_report(models: tuple[str, ...], size: str | None, rate: float | None,
         if rate is not None or rates is not None:
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
         report = measured(models, taken, data, tokenizer, split, tokens, settings, provenance, as_json)
-    publish(report, out, as_json)
+    publish(report, out, force, as_json)
     if earlier:
         worse = regressions(earlier, report, limit)
         for line in worse:
@@ -175,7 +177,7 @@ def measured(models: tuple[str, ...], taken: Taken, data: str | None, tokenizer:
                 chips = tuple(footprint(plan, chip, int8.result) for chip in CHIPS)
                 settings = replace(settings, footprints=chips if found[0].work.acs else ())
                 provenance |= facts_in(graph)
-            provenance[f"model_{len(found)}"] = f"{Path(path).name}, sha256 {sha256(source_of(path))}"
+            provenance[f"model_{len(found)}"] = f"{Path(path).name}, sha256 {folders.digest(source_of(path))}"
     if not found or first_text is None:
         raise UserError("a report needs a SpikeGPT; a Transformer only adds its quality to the row gpt-fp32")
     provenance |= {"text": first_text.name, "text_sha256": first_text.sha256}
@@ -196,7 +198,7 @@ def transformer_quality(path: str, taken: Taken, data: str | None, split: str | 
     return evaluate(model, part, streams=1).bits_per_byte
 
 
-def publish(report: dict, out: Path | None, as_json: bool) -> None:
+def publish(report: dict, out: Path | None, force: bool, as_json: bool) -> None:
     """Write the report in all its forms, and print one."""
     text = json.dumps(report, indent=1, default=plain)
     if out:
@@ -204,8 +206,9 @@ def publish(report: dict, out: Path | None, as_json: bool) -> None:
         from hw_sim.energy.markdown import document
 
         forms = {"report.json": text + "\n", "report.md": document(report), "report.html": page(report)}
-        for name, content in forms.items():
-            write_atomically(out / name, partial(Path.write_text, data=content))
+        with folders.new_folder(out, KIND, force=force, shared=FORMS) as new:
+            for name, content in forms.items():
+                files.write_text(new.path / name, content)
     if as_json:
         click.echo(text)
         return

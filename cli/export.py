@@ -21,6 +21,8 @@ from cli.inputs import (
     tokenizer_if_known,
     tokenizer_option,
 )
+from cli.parameters import NewFolder, Real, force_option
+from spikegpt import folders
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
@@ -29,16 +31,19 @@ if TYPE_CHECKING:
 
     from exporters.loihi.settings import Text
 
+PASSES = "passes"  # the kind of folder that --dump-passes leaves
+
 
 @click.command()
 @click.argument("model", type=str, required=False)
 @click.option("--target", required=True, help="nir, onnx or loihi; `--target list` says what each supports.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to write; an earlier export there is replaced.")
-@click.option("--dump-passes", type=click.Path(path_type=Path), help="Folder for the graph after each lowering pass.")
+@click.option("--out", type=NewFolder(), help="Folder to write; an earlier export there is replaced.")
+@force_option
+@click.option("--dump-passes", type=NewFolder(), help="Folder for the graph after each lowering pass.")
 @click.option("--chip", type=str, help="loihi: loihi1, loihi2 (default) or a YAML file of a chip's limits.")
 @click.option("--chips", type=click.IntRange(1), help="loihi: how many there are; default: as many as it takes.")
 @click.option("--bits", type=click.IntRange(2, 8), help="loihi: bits of a weight of the body; default 8.")
-@click.option("--prune", type=click.FloatRange(0, 1, max_open=True), help="loihi: share of weights set to zero.")
+@click.option("--prune", type=Real(0, 1, max_open=True), help="loihi: share of weights set to zero.")
 @data_option
 @tokenizer_option
 @checkpoint_options
@@ -48,6 +53,7 @@ def export(
     model: str | None,
     target: str,
     out: Path | None,
+    force: bool,
     dump_passes: Path | None,
     taken: Taken,
     tokenizer: str | None,
@@ -57,6 +63,7 @@ def export(
 
     Example: spikegpt export models/kjv-spike-driven.pt --target loihi --out out/loihi
     """
+    from exporters.manifest import KIND
     from exporters.targets import TARGETS, export_to
 
     if target == "list":
@@ -72,11 +79,19 @@ def export(
     given = {name: value for name, value in own.items() if value is not None}
     if target != "loihi" and given:
         raise UserError(f"--{next(iter(given))} is for --target loihi, not {target}")
-    graph = load_graph(model, taken, tokenizer) if dump_passes is None else _dump(model, dump_passes, taken, tokenizer)
-    if target == "loihi":
-        manifest = _export_loihi(model, graph, out, given)
+    folders.check(out, KIND, force=force, reads=[Path(model)])
+    if dump_passes is not None:
+        folders.check(dump_passes, PASSES, force=force, reads=[Path(model)])
+    if dump_passes is None:
+        graph = load_graph(model, taken, tokenizer)
     else:
-        manifest = export_to(target, graph, out, source_of(model))
+        graph = _dump(model, dump_passes, force, taken, tokenizer)
+    if target == "loihi":
+        manifest = _export_loihi(model, graph, out, force, given)
+    else:
+        manifest = export_to(target, graph, out, source_of(model), force=force)
+    if warning := manifest.get("mapping", {}).get("warning"):
+        click.echo(f"spikegpt: {warning}", err=True)
     for name in manifest["files"]:
         click.echo(out / name)
     if "segments" in manifest:
@@ -92,7 +107,7 @@ def export(
         )
 
 
-def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, given: dict[str, Any]) -> dict:
+def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any]) -> dict:
     """Export for Loihi with the options that were given, measured on a text where one can be cut into tokens."""
     from exporters.loihi.settings import Settings
     from exporters.targets import check_float, export_to
@@ -101,7 +116,8 @@ def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, given: dict[str,
     chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
     text, source = _text(model, graph, given), source_of(model)
     with progress_bar("measuring", 2 * len(text.tokens) if text else None, quiet=text is None) as advance:
-        return export_to("loihi", graph, out, source, settings=Settings(**chosen, text=text, progress=advance))
+        settings = Settings(**chosen, text=text, progress=advance)
+        return export_to("loihi", graph, out, source, force=force, settings=settings)
 
 
 def _text(model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | None":
@@ -120,20 +136,17 @@ def _text(model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | N
     return Text(corpus.name, part, cut)
 
 
-def _dump(model: str, folder: Path, taken: Taken, tokenizer: str | None) -> "nir.NIRGraph":
+def _dump(model: str, folder: Path, force: bool, taken: Taken, tokenizer: str | None) -> "nir.NIRGraph":
     """Lower a checkpoint and write the graph after each pass, e.g. 1-fold_embedding_norm.nir; `info` reads them."""
     from exporters import nir as exporter
-    from spikegpt.files import directory
 
     if is_lowered(model):
         raise UserError(f"{model} is lowered already; --dump-passes needs a checkpoint")
-    if folder.exists():
-        raise UserError(f"{folder} exists; name a new folder for --dump-passes")
-    with directory(folder) as beside:
+    with folders.new_folder(folder, PASSES, force=force) as new:
         steps: list[str] = []
 
         def watch(name: str, graph) -> None:
-            exporter.write(graph, beside / f"{len(steps)}-{name}.nir")
+            exporter.write(graph, new.path / f"{len(steps)}-{name}.nir")
             steps.append(name)
 
         return exporter.export(load_model(model, taken, tokenizer), watch)

@@ -6,6 +6,8 @@ from pathlib import Path
 import click
 
 from cli.inputs import Taken, checkpoint_options, is_lowered, load_record, lowered_file
+from cli.parameters import NewFile, force_option
+from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -15,10 +17,11 @@ from spikegpt.escape import printable
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
 @click.option("--block", help="Of a .nir file: list the nodes of this block, e.g. block0.")
-@click.option("--svg", type=click.Path(path_type=Path), help="Of a .nir file: draw --block (default block0) here.")
+@click.option("--svg", type=NewFile(), help="Of a .nir file: draw --block (default block0) here.")
+@force_option
 @checkpoint_options
 @click.option("--json", "as_json", is_flag=True)
-def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, as_json: bool,
+def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, force: bool, as_json: bool,
          taken: Taken) -> None:  # fmt: skip
     """Shape, size and origin of a checkpoint; the blocks of a .nir file; the parameter counts of a preset.
 
@@ -26,6 +29,8 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
     """
     if (file is None) == (size is None):
         raise UserError("name a file or a --preset, one of the two")
+    if svg is not None:
+        files.check(svg, force=force)
     if file is not None and is_lowered(str(file)):
         _network(lowered_file(str(file)), block, svg, as_json)
         return
@@ -61,7 +66,6 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
     from exporters.nir.summary import REST, describe, totals
     from hw_sim.graph.foreign import read_foreign
     from hw_sim.graph.origin import facts_in
-    from spikegpt.files import write_atomically
 
     graph = read_foreign(file)
     blocks = describe(graph)
@@ -70,7 +74,7 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
     if svg is not None:
         drawn = block or ("block0" if "block0" in blocks else REST)
         picture = draw(graph, drawn, blocks[drawn])
-        write_atomically(svg, lambda beside: beside.write_text(picture))
+        files.write_text(svg, picture, signed=True)
     whole = totals([node for nodes in blocks.values() for node in nodes])
     if as_json:
         listed = {name: {**totals(nodes), "list": nodes} for name, nodes in blocks.items()}

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 @contextmanager
 def progress_bar(label: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal that vanishes when done; gives the function that advances it."""
+    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
+    with Progress(console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.advance(task, done)
 

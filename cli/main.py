@@ -1,54 +1,139 @@
-"""Entry point of the `spikegpt` command: subcommands, and one place where a user's mistake becomes one clear line."""
+"""Entry point of the `spikegpt` command: whatever ends it, one line says so and the exit code is what shells expect.
 
+0: done. 1: what was to be compared differs, or a report regressed. 2: bad input, or a place that cannot be read or
+written. 70: a defect of ours, with its traceback. 129, 130, 143: ended by SIGHUP, Ctrl-C, SIGTERM. 141: the reader of
+our output has gone. docs/outputs.md has the table.
+"""
+
+import os
+import signal
 import sys
-from typing import Any
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 
-import click
-
-from cli.energy import energy_report, profiles
-from cli.export import export
-from cli.info import info
-from cli.notices import notices
-from cli.replay import replay
-from cli.simulate import simulate
-from cli.tokenize import tokenize
-from cli.train import evaluate, generate, train
-from cli.verify import verify
-from spikegpt import UserError, __version__
-from spikegpt.escape import printable
-
-BAD_INPUT, INTERRUPTED = 2, 130
+DONE, BAD_INPUT, CRASHED, INTERRUPTED, UNREAD = 0, 2, 70, 130, 141
 
 
-class Interruptible(click.Group):
-    """A group that ends with 130 on Ctrl-C, as shells expect; click alone says 1, as for a failed comparison."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            click.echo("spikegpt: interrupted", err=True)
-            sys.exit(INTERRUPTED)
-
-
-@click.group(cls=Interruptible, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="spikegpt")
-def cli() -> None:
-    """Train a spiking language model, lower it to neuromorphic hardware and measure what it saves.
-
-    Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report
-    """
-
-
-for command in (tokenize, train, evaluate, generate, info, export, simulate, verify, replay, energy_report, profiles):
-    cli.add_command(command)
+class Signalled(SystemExit):
+    """Ends the process on a signal, through every `finally` on the way."""
 
 
 def main() -> None:
-    """Run the command line; a user's mistake ends it with one line on standard error and exit code 2."""
+    """Run the command line and exit."""
+    open_streams()
+    with signals():
+        code = run()
+        sys.exit(code or deliver())
+
+
+def run() -> int:
+    """Run the command that sys.argv names; returns the exit code."""
+    try:
+        from click import Abort, ClickException, UsageError
+        from click.exceptions import NoArgsIsHelpError
+
+        from cli.commands import Ended, cli
+        from cli.notices import notices
+        from spikegpt.errors import UserError
+    except KeyboardInterrupt:
+        return say("interrupted", INTERRUPTED)
     try:
         with notices():
-            cli()
+            code = cli.main(prog_name="spikegpt", standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except Signalled as ended:
+        return say(f"ended by {signal.Signals(int(str(ended.code)) - 128).name}", int(str(ended.code)))
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else DONE
+    except (KeyboardInterrupt, Abort):
+        return say("interrupted", INTERRUPTED)
+    except Ended as ended:
+        if isinstance(ended.__cause__, BrokenPipeError):
+            return deliver()
+        return say("interrupted", INTERRUPTED)
+    except NoArgsIsHelpError as asked:
+        asked.show()
+        return BAD_INPUT
+    except UsageError as error:
+        command = f" ({error.ctx.command_path} --help)" if error.ctx else ""
+        return say(error.format_message() + command, BAD_INPUT)
+    except ClickException as error:
+        return say(error.format_message(), BAD_INPUT)
     except (UserError, OSError) as error:  # OSError: a path that cannot be read or written
-        click.echo(f"spikegpt: {printable(error)}", err=True)
-        sys.exit(BAD_INPUT)
+        return say(str(error), BAD_INPUT)
+    except MemoryError as error:
+        return say(f"out of memory {error}", BAD_INPUT)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        return say("this is a defect of spikegpt, not of your input: please report the lines above", CRASHED)
+
+
+def say(text: str, code: int) -> int:
+    """One line on standard error, whatever the text holds; returns the code."""
+    from spikegpt.escape import printable
+
+    with suppress(OSError):  # nobody listens any more
+        print(f"spikegpt: {printable(text)}", file=sys.stderr, flush=True)
+    return code
+
+
+def deliver() -> int:
+    """Flush standard output; returns 0, or how the command ends where nobody took what it said."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        forget_output()
+        return UNREAD
+    except OSError as error:
+        forget_output()
+        return say(f"standard output: {error.strerror}", BAD_INPUT)
+    return DONE
+
+
+def forget_output() -> None:
+    """Lead what is still buffered nowhere, so that the interpreter's own flush at the end does not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def open_streams() -> None:
+    """Give closed standard streams a place, else the next file opened would take their number; write any character."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+@contextmanager
+def signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end the command through its `finally` blocks, once; where they are ignored they stay so."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN)
+        raise Signalled(128 + number)
+
+    ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
+
+
+if __name__ == "__main__":
+    main()

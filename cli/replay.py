@@ -8,6 +8,8 @@ import click
 import numpy as np
 
 from cli.inputs import progress_bar
+from cli.parameters import NewFile, Real, force_option
+from spikegpt import files
 from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -18,10 +20,17 @@ MISMATCH = 1  # exit code when recorded spikes differ
 @click.command()
 @click.argument("network", type=click.Path(path_type=Path))
 @click.argument("recording", type=click.Path(path_type=Path))
-@click.option("--dt", type=float, default=1e-4, show_default=True, help="Seconds of NIR time in one step of the tool.")
-@click.option("--out", type=click.Path(path_type=Path), help="File (.npz) for the output and the spikes by population.")
+@click.option(
+    "--dt",
+    type=Real(0, min_open=True),
+    default=1e-4,
+    show_default=True,
+    help="Seconds of NIR time in one step of the tool.",
+)
+@click.option("--out", type=NewFile(), help="File (.npz) for the output and the spikes by population.")
+@force_option
 @click.option("--json", "as_json", is_flag=True)
-def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json: bool) -> None:
+def replay(network: Path, recording: Path, dt: float, out: Path | None, force: bool, as_json: bool) -> None:
     """Run a .nir network of Affine and LIF layers on inputs (T, n); counts spikes and synaptic operations.
 
     RECORDING is a .npy of inputs, or a .npz of `input` and the expected spikes of populations by name: then spikes
@@ -32,8 +41,9 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json:
     """
     from hw_sim import Simulator
     from hw_sim.graph.foreign import drive, read_foreign
-    from spikegpt.files import write_atomically
 
+    if out is not None:
+        files.check(out, force=force)
     record = _recording(recording)
     inputs = record.pop("input")
     simulator = Simulator.from_nir(drive(read_foreign(network, dt), inputs))
@@ -54,12 +64,7 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, as_json:
             facts["mismatches"][name] = int((record[name] != spikes).sum())
     if out is not None:
         arrays: dict[str, Any] = {"output": result.logits, **result.spikes}
-
-        def save(beside: Path) -> None:
-            with beside.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-
-        write_atomically(out, save)
+        files.write(out, lambda file: np.savez_compressed(file, **arrays), signed=True)
     if as_json:
         click.echo(json.dumps(facts))
     else:

@@ -26,7 +26,10 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
+from cli.parameters import NewFile, NewFolder, Real, force_option
 from cli.simulation import facts_of, summary
+from hw_sim.counts.compare import SPIKES
+from spikegpt import files
 from spikegpt.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,9 +38,8 @@ if TYPE_CHECKING:
     from hw_sim.run.traces import Trace
 
 ONE_STREAM = 1000  # tokens, unless the text is cut into streams
+DIFFERS = 1  # exit code
 STREAMS = 64  # for Dask workers, unless named
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 @click.command()
@@ -58,8 +60,10 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 )
 @click.option("--workers", type=click.IntRange(1), help="Run the streams on a Dask cluster of so many processes here.")
 @click.option("--scheduler", type=str, help="Run the streams on the Dask workers of the scheduler at this address.")
-@click.option("--resume", type=FOLDER, help="Keep finished streams in this folder; those that it holds are not run.")
-@click.option("--trace", type=FILE, help="File (.npz) for spikes and synaptic operations token by token.")
+@click.option(
+    "--resume", type=NewFolder(), help="Keep finished streams in this folder; those that it holds are not run."
+)
+@click.option("--trace", type=NewFile(), help="File (.npz) for spikes and synaptic operations token by token.")
 @click.option(
     "--membrane",
     "membranes",
@@ -67,18 +71,28 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     metavar="POPULATION:INDEX",
     help="Put the membrane of this neuron into --trace; repeatable.",
 )
-@click.option("--load-state", type=FILE, help="Go on from a state that --save-state left.")
-@click.option("--save-state", type=FILE, help="File (.npz) for the state after the last token.")
+@click.option(
+    "--load-state", type=click.Path(path_type=Path, dir_okay=False), help="Go on from a state that --save-state left."
+)
+@click.option("--save-state", type=NewFile(), help="File (.npz) for the state after the last token.")
+@force_option
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
 @lava_python_option
 @click.option("--int8", is_flag=True, help="Quantise first (always so with the lava backend).")
 @click.option("--verify", type=str, help="Compare with this checkpoint in PyTorch, or on lava with the event backend.")
+@click.option(
+    "--tolerance",
+    type=Real(0, 1),
+    default=SPIKES,
+    show_default=True,
+    help="Share of the spikes that may differ from --verify; exit code 1 beyond.",
+)
 @click.option("--json", "as_json", is_flag=True)
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
-             membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, backend: str,
-             lava_python: str | None, int8: bool, verify: str | None, as_json: bool,
-             taken: Taken) -> None:  # fmt: skip
+             membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, force: bool,
+             backend: str, lava_python: str | None, int8: bool, verify: str | None, tolerance: float,
+             as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
@@ -86,12 +100,14 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     Example: spikegpt simulate models/kjv-spike-driven.pt --tokens 1000 --verify models/kjv-spike-driven.pt
     """
     from hw_sim import Simulator
+    from hw_sim.run.simulator import CHUNK
     from hw_sim.run.streams import cut, score, score_of
 
     if lava_python is not None and backend != "lava":
         raise UserError("--lava-python goes with --backend lava")
     spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
     refuse_mixtures(spread, whole, workers, scheduler, resume, trace, membranes, load_state or save_state)
+    check_places(resume, trace, save_state, force)
     graph = load_graph(model, taken, tokenizer)
     units = tokenizer_of(model, graph, tokenizer)
     corpus, part = load_text(
@@ -103,7 +119,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
 
         simulator = Simulator.from_nir(quantize(graph))
     del graph
-    simulator.run(part[:1])  # loads the compiled loop, so that the time below is the run's
+    simulator.run(part[:CHUNK])  # compiles or loads the loop and touches its memory: the time below is the run's
     simulator.reset()
     if load_state:
         simulator.load_state(load_state)
@@ -111,7 +127,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     started = time.perf_counter()
     with progress_bar("simulating", len(part), as_json) as advance:
         if spread:
-            found = score_pieces(simulator.plan, pieces, workers, scheduler, resume, advance)
+            found, started = score_pieces(simulator.plan, pieces, workers, scheduler, resume, advance)
         elif whole:
             result = simulator.run(part, record=True, progress=advance)
             found = score_of(result, part)
@@ -134,17 +150,32 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
             lava = supervisor.run(simulator.plan, part, python=lava_python, progress=advance)
         facts["lava"] = {**compare(result.logits, result.spikes, lava.logits, lava.spikes), "time_s": lava.time_s}
     if verify:
-        from hw_sim.counts.compare import compare
+        from hw_sim.counts.compare import agreement, compare
         from spikegpt.record import record
 
-        facts["verify"] = {
-            "checkpoint": verify,
-            **compare(result.logits, result.spikes, *record(load_model(verify, taken), part)),
-        }
+        seen = compare(result.logits, result.spikes, *record(load_model(verify, taken), part))
+        agrees = agreement(seen, tolerance, same_precision=not simulator.plan.integer)
+        facts["verify"] = {"checkpoint": verify, **seen, **agrees}
     click.echo(json.dumps(facts) if as_json else summary(facts))
     if backend == "lava" and not (facts["lava"]["equal_logits"] and facts["lava"]["spike_mismatches"] == 0):
         click.echo("the Lava run differs from the event simulation", err=True)
-        sys.exit(1)
+        sys.exit(DIFFERS)
+    if verify and not facts["verify"]["agrees"]:
+        click.echo(f"the simulation differs from {verify} beyond the tolerance", err=True)
+        sys.exit(DIFFERS)
+
+
+def check_places(resume: Path | None, trace: Path | None, save_state: Path | None, force: bool) -> None:
+    """Raises UserError where something cannot be written, before the work is done."""
+    from hw_sim.run.resume import check
+
+    if trace is not None and save_state is not None and trace.resolve() == save_state.resolve():
+        raise UserError("--trace and --save-state name the same file")
+    for file in (trace, save_state):
+        if file is not None:
+            files.check(file, force=force)
+    if resume is not None:
+        check(resume)
 
 
 def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: str | None, resume: Path | None,
@@ -165,18 +196,20 @@ def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: s
 
 
 def score_pieces(plan: "Plan", pieces: list[np.ndarray], workers: int | None, scheduler: str | None,
-                 resume: Path | None, advance: Callable[[int], None]) -> "Score":  # fmt: skip
-    """Run independent streams on Dask workers, or on the cores of this process."""
+                 resume: Path | None, advance: Callable[[int], None]) -> "tuple[Score, float]":  # fmt: skip
+    """Run independent streams on Dask workers, or on the cores of this process; also when the first of them began."""
     from hw_sim.run.resume import Finished
     from hw_sim.run.streams import score_streams
 
     finished = Finished(resume, plan, pieces) if resume else None
     if not (workers or scheduler):
-        return score_streams(plan, pieces, len(os.sched_getaffinity(0)), finished, advance)
+        started = time.perf_counter()
+        return score_streams(plan, pieces, len(os.sched_getaffinity(0)), finished, advance), started
     from hw_sim.run import cluster
 
     with cluster.client(scheduler, workers or 1) as client:
-        return cluster.score_on(client, plan, pieces, finished, advance)
+        started = time.perf_counter()
+        return cluster.score_on(client, plan, pieces, finished, advance), started
 
 
 def tracing(plan: "Plan", path: Path | None, membranes: tuple[str, ...]) -> AbstractContextManager["Trace | None"]:

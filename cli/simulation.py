@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hw_sim.counts.compare import LOGITS
 from spikegpt.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -92,4 +93,16 @@ def summary(facts: dict[str, Any]) -> str:
                 f"against {other}: {v['spike_mismatches']} of {v['spike_positions']:,} spikes differ "
                 f"({v['spike_agreement']:.6%} agree), largest logit difference {v['max_logit_difference']:.3g}"
             )
+    if "verify" in facts:
+        lines.append(verdict(facts["verify"], n))
     return "\n".join(lines)
+
+
+def verdict(found: dict[str, Any], tokens: int) -> str:
+    """What was compared, within which tolerance, and whether it agrees."""
+    line = f"{'agrees' if found['agrees'] else 'DISAGREES'}: {found['tolerance']:.4g} of the spikes may differ"
+    if not found["logits_compared"]:
+        return f"{line}; logits are not compared, as int8 and float32 give others"
+    before = found["tokens_before_a_spike_differs"]
+    where = f"over the {before:,} tokens before a spike does" if before < tokens else f"over all {tokens:,} tokens"
+    return f"{line}, and logits by {LOGITS:g} of the largest, {where} ({found['max_logit_difference_before']:.3g})"

@@ -27,6 +27,7 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
+from cli.parameters import SEED, Device, NewFolder, Real, Text
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -36,7 +37,7 @@ from spikegpt.escape import printable
 @click.option("--variant", type=click.Choice([*VARIANTS, TRANSFORMER]), default=SPIKE_DRIVEN, show_default=True)
 @data_option
 @new_tokenizer_option
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder for checkpoints and logs.")
+@click.option("--out", type=NewFolder(), required=True, help="Folder for checkpoints and logs.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), default="tiny", show_default=True)
 @click.option("--layers", type=int, help="Instead of the preset's.")
 @click.option("--width", type=int, help="Instead of the preset's.")
@@ -44,35 +45,41 @@ from spikegpt.escape import printable
 @click.option("--batch", default=8, show_default=True, help="Windows a step, over all processes.")
 @click.option("--accumulate", default=1, show_default=True, help="Parts a batch is computed in, to save memory.")
 @click.option("--ctx", default=256, show_default=True, help="Tokens a window.")
-@click.option("--lr", default=5e-3, show_default=True, help="Peak learning rate.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--density", type=float, help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
+@click.option("--lr", type=Real(0, min_open=True), default=5e-3, show_default=True, help="Peak learning rate.")
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--density", type=Real(), help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
 @click.option("--synops", type=int, help="The same budget as binary synaptic operations a token.")
 @click.option(
     "--teacher",
     type=click.Path(path_type=Path),
     help="A checkpoint whose predictions are to be matched; of equal shape, its weights are the start.",
 )
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
+@click.option("--device", type=Device(), default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
-@click.option("--resume", is_flag=True, help="Continue the run in --out, if one was begun.")
+@click.option("--resume", is_flag=True, help="Continue the run in --out.")
+@click.option("--force", is_flag=True, help="Replace the run in --out; with --resume, begin one if there is none.")
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
           width: int | None, steps: int, batch: int, accumulate: int, ctx: int, lr: float, seed: int,
           density: float | None, synops: int | None, teacher: Path | None, device: str, bf16: bool | None,
-          resume: bool) -> None:  # fmt: skip
+          resume: bool, force: bool) -> None:  # fmt: skip
     """Train a model on a text; leaves model.pt, log.csv and run.json. Several processes: start it with torchrun.
 
     Example: spikegpt train --variant spike-driven --steps 8000 --lr 6e-3 --density 0.05 --bf16 --out runs/kjv
     """
     import os
 
+    from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from spikegpt import run_folder
     from spikegpt.corpus import load_corpus
     from spikegpt.distributed import choose_device
     from spikegpt.train import TrainConfig
     from spikegpt.train import train as run
 
+    first = os.environ.get("RANK", "0") == "0"
+    if first:
+        run_folder.check(out, resume=resume, force=force)
     corpus = load_corpus(data, named_tokenizer(tokenizer))
     shape = {k: v for k, v in {"n_layer": layers, "n_embd": width}.items() if v is not None}
     if corpus.tokenizer is not None:
@@ -92,7 +99,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, disable=os.environ.get("RANK", "0") != "0") as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not first) as bar:
         task = bar.add_task("training", total=steps, note="")
         _, score = run(
             config,
@@ -101,10 +108,12 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
             out,
             teacher=teacher,
             resume=resume,
+            force=force,
             device=device,
             report=lambda row: bar.update(task, completed=int(row["step"]), note=note(row)),
+            command=["spikegpt", *sys.argv[1:]],
         )
-    if os.environ.get("RANK", "0") == "0":
+    if first:
         click.echo(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}")
 
 
@@ -162,14 +171,12 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 @click.argument("model", type=str)
 @tokenizer_option
 @checkpoint_options
-@click.option("--prompt", default="In the beginning", show_default=True)
+@click.option("--prompt", type=Text(), default="In the beginning", show_default=True)
 @click.option("--tokens", type=click.IntRange(1), default=200, show_default=True)
-@click.option(
-    "--temperature", type=click.FloatRange(0), default=0.8, show_default=True, help="0: always the likeliest."
-)
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--stop", help="End after this text.")
+@click.option("--temperature", type=Real(0), default=0.8, show_default=True, help="0: always the likeliest.")
+@click.option("--top-p", type=Real(0, 1, min_open=True), default=0.95, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
+@click.option("--stop", type=Text(), help="End after this text.")
 def generate(model: str, tokenizer: str | None, prompt: str, tokens: int, temperature: float, top_p: float,
              seed: int, stop: str | None, taken: Taken) -> None:  # fmt: skip
     """Continue a prompt token by token: a checkpoint in PyTorch, a .nir file in the event simulator.

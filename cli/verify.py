@@ -44,9 +44,10 @@ def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | N
     Example: spikegpt verify out/loihi --tokens 256
     """
     from exporters.loihi import agreement
-    from exporters.manifest import changed_files, read_manifest
+    from exporters.manifest import read_export
+    from spikegpt.folders import changed_files
 
-    changed = changed_files(folder, read_manifest(folder, "loihi"))
+    changed = changed_files(folder, read_export(folder, "loihi"))
     facts: dict[str, Any] = {"folder": str(folder), "changed_files": changed}
     if changed:
         facts["verdict"] = f"DISAGREE: changed since the export: {', '.join(map(printable, changed))}"

@@ -41,7 +41,8 @@ def write_onnx(graph: nir.NIRGraph, folder: Path, suffix: str = "") -> dict:
         {"past": f"past_{name}", "present": f"present_{name}", "shape": ["batch", width], "initial": initial}
         for name, (width, initial) in step.states.items()
     ]
-    (folder / f"state{suffix}.json").write_text(json.dumps({"dtype": "float32", "states": states}, indent=1) + "\n")
+    state = json.dumps({"dtype": "float32", "states": states}, indent=1) + "\n"
+    (folder / f"state{suffix}.json").write_text(state, encoding="utf-8")
     return {"opset": OPSET, "states": len(states)}
 
 

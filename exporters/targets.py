@@ -1,6 +1,5 @@
 """The deployment targets, registered by name: each writes one directory from a float NIR graph, whole or not at all."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,7 +9,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from exporters.manifest import MANIFEST, sha256
+from exporters.manifest import KIND
 from exporters.nir import write
 from exporters.nir.segments import write_segments
 from hw_sim.graph.origin import facts_in
@@ -18,7 +17,7 @@ from hw_sim.graph.wiring import Wiring
 from spikegpt import __version__
 from spikegpt.corpus import load_corpus
 from spikegpt.errors import UserError
-from spikegpt.files import directory
+from spikegpt.folders import digest, new_folder
 
 RECORDED = 128  # tokens of real text that the segments are recorded on
 
@@ -92,28 +91,25 @@ def check_float(graph: nir.NIRGraph) -> None:
             raise UserError(f"node {name!r} holds {node.weight.dtype} weights; export from the float model")
 
 
-def export_to(name: str, graph: nir.NIRGraph, out: Path, source: Path | None = None, **own: Any) -> dict:
+def export_to(
+    name: str, graph: nir.NIRGraph, out: Path, source: Path | None = None, *, force: bool = False, **own: Any
+) -> dict:
     """Fill `out` for a target and add manifest.json; returns the manifest. An old `out` survives any failure.
 
     `source` is the file that the graph came from; the manifest names it with its digest. `own` goes to the target's
-    function: `settings` of exporters.loihi.settings for loihi. Raises UserError for an unknown target or a model that
-    does not fit it.
+    function: `settings` of exporters.loihi.settings for loihi. Raises UserError for an unknown target, a model that
+    does not fit it, and as `folders.check` where `out` holds what must not be replaced (`force`: what may).
     """
     if name not in TARGETS:
         raise UserError(f"target {name!r} is not one of {', '.join(TARGETS)}")
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists())):
-        raise UserError(f"{out} holds something that is not an export; choose another --out")
     check_float(graph)
-    with directory(out) as folder:
-        facts = TARGETS[name].fill(graph, folder, **own)
-        manifest = {
+    with new_folder(out, KIND, force=force, reads=[source] if source else []) as new:
+        new.facts |= {
             "target": name,
             "spikegpt": __version__,
             "versions": {package: version(package) for package in ("nir", "numpy")},
             "source": facts_in(graph),
-            **({"checkpoint": {"file": source.name, "sha256": sha256(source)}} if source else {}),
-            **facts,
-            "files": {str(f.relative_to(folder)): sha256(f) for f in sorted(folder.rglob("*")) if f.is_file()},
+            **({"checkpoint": {"file": source.name, "sha256": digest(source)}} if source else {}),
+            **TARGETS[name].fill(graph, new.path, **own),
         }
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    return manifest
+    return new.manifest

@@ -3,6 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from spikegpt import caches
 from spikegpt.config import Config
 from spikegpt.errors import UserError
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Config", "SpikeGPT", "UserError", "__version__", "load", "save"]
 
+caches.prepare()
 _HOMES = {"SpikeGPT": "spikegpt.model", "load": "spikegpt.checkpoint", "save": "spikegpt.checkpoint"}
 
 

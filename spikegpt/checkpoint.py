@@ -18,10 +18,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from spikegpt import files
 from spikegpt.config import Config
 from spikegpt.documents import parse_document
 from spikegpt.errors import Notice, UserError
-from spikegpt.files import write_atomically
 from spikegpt.model import SpikeGPT, build
 from spikegpt.published import EMBEDDING, find_state_dict, infer_config
 from spikegpt.tokenizer import Tokenizer, default_tokenizer, tokenizer_from_dict
@@ -58,7 +58,7 @@ def save(
         texts = {"config": model.config.to_dict(), "provenance": provenance or {}, "tokenizer": tokenizer}
         metadata = {"format": FORMAT, **{k: json.dumps(v) for k, v in texts.items()}}
         metadata["digest"] = digest(weights, metadata)
-        write_atomically(path, lambda beside: save_file(weights, beside, metadata))
+        files.write(path, lambda file: save_file(weights, file.name, metadata))
         return
     record = {
         "format": FORMAT,
@@ -68,7 +68,7 @@ def save(
         "tokenizer": tokenizer,
         **extra,
     }
-    write_atomically(path, lambda beside: torch.save(record, beside))
+    files.write(path, lambda file: torch.save(record, file), signed=True)
 
 
 def read(

@@ -19,7 +19,7 @@ import numpy as np
 
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
-from spikegpt.files import directory
+from spikegpt.folders import new_folder, verified
 from spikegpt.kinds import require_file
 from spikegpt.texts import pieces
 from spikegpt.tokenizer import Bytes, Characters, Json, Tokenizer, smallest_type, tokenizer_from_dict
@@ -27,7 +27,7 @@ from spikegpt.tokenizer_files import CHARACTERS, same
 
 SPLITS = ("train", "valid", "test")
 EMBEDDED = "kjv"
-TOKENS, FACTS = "tokens.bin", "corpus.json"  # what a prepared folder holds
+KIND, TOKENS, FACTS = "tokens", "tokens.bin", "corpus.json"  # what a prepared folder holds
 END_OF_TEXT = "<|endoftext|>"  # between documents, where the vocabulary has it
 INDEX_MAGIC = b"MMIDIDX\x00\x00"
 INDEX_TYPES = {1: "u1", 2: "i1", 3: "i2", 4: "i4", 5: "i8", 8: "u2"}  # as the released code's index numbers them
@@ -109,12 +109,16 @@ def from_text(name: str, parts: list[bytes], tokenizer: Tokenizer | str | None, 
 
 
 def prepare(
-    paths: list[Path], tokenizer: Tokenizer | str, out: Path, progress: Callable[[int], None] = lambda done: None
+    paths: list[Path],
+    tokenizer: Tokenizer | str,
+    out: Path,
+    progress: Callable[[int], None] = lambda done: None,
+    force: bool = False,
 ) -> Corpus:
     """Cut texts of any size into tokens, piece by piece, and leave a folder that `load_corpus` opens without reading.
 
     "characters" reads the texts twice: once for the vocabulary. `progress` is told the bytes of text done.
-    Raises UserError as `load_corpus` does.
+    Raises UserError as `load_corpus` does, and as `folders.check` where `out` holds what must not be replaced.
     """
     if isinstance(tokenizer, str):
         seen: set[str] = set()
@@ -123,8 +127,8 @@ def prepare(
                 seen.update(piece.decode(errors="replace"))
         tokenizer = Characters.of(seen) if seen else Bytes()
     digest, token_digest, n_bytes, n_tokens = hashlib.sha256(), hashlib.sha256(), 0, 0
-    with directory(out) as beside:
-        with (beside / TOKENS).open("wb") as file:
+    with new_folder(out, KIND, force=force, reads=paths) as new:
+        with (new.path / TOKENS).open("wb") as file:
             for path in paths:
                 for piece in pieces(path):
                     try:
@@ -148,7 +152,7 @@ def prepare(
             "bytes": n_bytes,
             "tokenizer": tokenizer.to_dict(),
         }
-        (beside / FACTS).write_text(json.dumps(facts) + "\n")
+        (new.path / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return open_prepared(out, None)
 
 
@@ -171,6 +175,7 @@ def open_prepared(folder: Path, tokenizer: Tokenizer | str | None) -> Corpus:
     """
     if not (folder / FACTS).exists():
         raise UserError(f"{folder}: not a folder that `spikegpt tokenize` wrote: it holds no {FACTS}")
+    verified(folder, KIND)
     facts = read_document(folder / FACTS, _Facts)
     try:
         own = tokenizer_from_dict(facts.tokenizer)

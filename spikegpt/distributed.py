@@ -32,6 +32,14 @@ class Place:
             dist.all_reduce(value)
         return value / self.world
 
+    def agree(self, flag: bool) -> bool:
+        """Whether any of the processes says so; all of them must ask."""
+        if self.world == 1:
+            return flag
+        said = torch.tensor(int(flag), device=self.device)
+        dist.all_reduce(said, dist.ReduceOp.MAX)
+        return bool(said)
+
 
 def choose_device(name: str) -> torch.device:
     """ "auto": a GPU if there is one. Raises UserError for a device that is not here."""

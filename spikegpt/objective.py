@@ -18,6 +18,14 @@ class Carried(NamedTuple):
     model: State
     teacher: State | None
 
+    def copied(self, device: torch.device | None = None) -> "Carried":
+        """The same without what its tensors are views of, on a device (None: where it is)."""
+        parts = (
+            part and {name: value.detach().to(device, copy=True).contiguous() for name, value in part.items()}
+            for part in self
+        )
+        return Carried(*parts)  # type: ignore[arg-type]
+
 
 class Score(NamedTuple):
     """One batch: the loss to minimise, cross-entropy in nats per token, active share of synapses, rates, new state."""

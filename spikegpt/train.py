@@ -6,10 +6,9 @@ so a resumed run repeats an uninterrupted one, and several processes see togethe
 """
 
 import hashlib
-import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,13 +23,14 @@ from spikegpt.corpus import Corpus
 from spikegpt.distributed import Place, place
 from spikegpt.errors import UserError
 from spikegpt.evaluate import STREAMS, Evaluation, evaluate
-from spikegpt.files import write_atomically
 from spikegpt.model import SpikeGPT, build
 from spikegpt.objective import Carried, Objective, Score
-from spikegpt.training_log import Row, plot_curve, write_log
+from spikegpt.run_folder import CURVE, RunFolder
+from spikegpt.training_log import Row, plot_curve
+from spikegpt.training_loop import SAVE_EVERY_S, keep_on
 from spikegpt.transformer import Transformer
 
-ROUND = 32  # windows before streams restart; checkpoints fall on round edges, where no state is carried
+ROUND = 32  # windows before streams restart; several processes save at these edges, where no state is carried
 LOG_EVERY = 50
 
 
@@ -89,31 +89,67 @@ def train(
     *,
     teacher: Path | None = None,
     resume: bool = False,
+    force: bool = False,
     device: str = "cpu",
     report: Callable[[Row], None] = lambda row: None,
+    command: Sequence[str] = (),
+    save_every_s: float = SAVE_EVERY_S,
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
-    """Train a model and leave `model.pt` (weights), `last.pt` (to resume), `log.csv`, `curve.svg` and `run.json`.
+    """Train a model and leave `run.json`, `last.pt` (to resume), `log.csv`, `model.pt` (weights) and `curve.svg`.
 
     `teacher` is a checkpoint whose next-token distributions the model is to match; where it has the model's shape, the
     model also starts from its weights.
+    `last.pt` is written at round edges, every `save_every_s` seconds, and before Ctrl-C or SIGTERM ends the run; what
+    is resumed (`resume`) gives the rows and the model of an uninterrupted run, to the bit. `force` replaces a run.
+    `command` is kept in run.json.
     Under `torchrun` every process takes its share of each batch and the first one writes. Returns the model as stored
     (matrices rounded to float16, on the CPU) and its score on the validation part.
     Raises UserError when the text is shorter than a window or its validation part too short to score, the batch cannot
-    be shared out, the device is not there, the teacher has another vocabulary, or `out` holds a run that is not to be
-    resumed.
+    be shared out, the device is not there, the teacher has another vocabulary, or `out` holds what must not be written
+    over or cannot be resumed with these settings.
     """
+    text, valid = parts(corpus, cfg)
+    torch.set_flush_denormal(True)  # decaying membranes and WKV gradients become denormal: 10x slower
+    torch.manual_seed(cfg.seed)
+    model = build(config)
+    model.tokenizer = corpus.tokenizer
+    folder = RunFolder(out, config.to_dict(), provenance_of(model, corpus, cfg, teacher))
+    with place(device) as here:
+        if cfg.batch % (here.world * cfg.accumulate):
+            raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
+        teaching = None if teacher is None else read_teacher(teacher, config)
+        if teaching is not None:
+            inherit(model, teaching)
+            teaching.to(here.device)
+        run = Run(model.to(here.device), text, cfg, here, teaching)
+        with folder.held() if here.rank == 0 else nullcontext():
+            record = folder.begin(command, resume=resume, force=force) if here.rank == 0 else None
+            if here.agree(record is not None):
+                run.restore(record or folder.checkpoint())
+            if not here.agree(here.rank == 0 and folder.finished()):
+                keep_on(run, folder, valid, corpus.bytes_per_token, report, save_every_s)
+                if here.rank == 0:
+                    checkpoint.save(model, folder.model, provenance=folder.provenance, half=True)
+                    plot_curve(run.rows, folder.path / CURVE)
+    model = checkpoint.load(folder.model)
+    score = evaluate(model, valid)
+    if here.rank == 0:
+        folder.describe({"valid": asdict(score)})
+    return model, score
+
+
+def parts(corpus: Corpus, cfg: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
+    """The training and the validation part of a text. Raises UserError where one is too short."""
     text, valid = corpus.split("train"), corpus.split("valid")
     if len(text) < cfg.ctx + 2:
         raise UserError(f"{corpus.name}: {len(text)} training tokens are fewer than a window of {cfg.ctx} + 2")
     if len(valid) < 2 * STREAMS:
         raise UserError(f"{corpus.name}: {len(valid)} validation tokens are fewer than 2 for each of {STREAMS} streams")
-    last = out / "last.pt"
-    if last.exists() and not resume:
-        raise UserError(f"{last} exists: pass --resume to continue that run, or choose another --out")
-    torch.set_flush_denormal(True)  # decaying membranes and WKV gradients become denormal: 10x slower
-    torch.manual_seed(cfg.seed)
-    model = build(config)
-    model.tokenizer = corpus.tokenizer
+    return text, valid
+
+
+def provenance_of(model: SpikeGPT | Transformer, corpus: Corpus, cfg: TrainConfig, teacher: Path | None) -> dict:
+    """What a checkpoint says of how it came to be: every setting that its weights depend on."""
     provenance = {
         "text": corpus.name,
         "text_sha256": corpus.sha256,
@@ -125,47 +161,7 @@ def train(
         provenance["teacher"] = f"{teacher.name} sha256 {hashlib.sha256(teacher.read_bytes()).hexdigest()}"
     else:
         del provenance["train_teacher_share"]
-    with place(device) as here:
-        if cfg.batch % (here.world * cfg.accumulate):
-            raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
-        teaching = None if teacher is None else read_teacher(teacher, config)
-        if teaching is not None:
-            inherit(model, teaching)
-            teaching.to(here.device)
-        run = Run(model.to(here.device), text, cfg, here, teaching)
-        if resume and last.exists():
-            record = checkpoint.read(last)
-            if record["provenance"] != provenance or record["config"] != config.to_dict():
-                raise UserError(f"{last}: it was made with other settings; resume with the command in run.json")
-            run.restore(record)
-        if here.rank == 0:
-            out.mkdir(parents=True, exist_ok=True)
-        while run.step < cfg.steps:
-            if run.at_checkpoint and here.rank == 0:
-                checkpoint.save(model, last, provenance=provenance, **run.training_state())
-            row = run.advance()
-            if row is None:
-                continue
-            if run.step % cfg.eval_every < LOG_EVERY and run.step < cfg.steps and here.rank == 0:
-                score = evaluate(model, valid[: cfg.eval_tokens])
-                row["valid_bits_per_token"] = score.bits_per_token
-                row["valid_bits_per_byte"] = score.bits_per_byte or ""
-            per_byte = corpus.bytes_per_token
-            row["train_bits_per_byte"] = float(row["train_bits_per_token"]) / per_byte if per_byte else ""
-            run.rows.append(row)
-            if here.rank == 0:
-                report(row)
-                write_log(out / "log.csv", run.rows)
-            run.start_clock()
-        if here.rank == 0:
-            checkpoint.save(model, out / "model.pt", provenance=provenance, half=True)
-            write_atomically(out / "curve.svg", lambda beside: plot_curve(run.rows, beside))
-    model = checkpoint.load(out / "model.pt")
-    score = evaluate(model, valid)
-    if here.rank == 0:
-        summary = {"config": config.to_dict(), "provenance": provenance, "valid": asdict(score)}
-        write_atomically(out / "run.json", lambda beside: beside.write_text(json.dumps(summary, indent=1) + "\n"))
-    return model, score
+    return provenance
 
 
 def read_teacher(path: Path, config: Config) -> SpikeGPT | Transformer:
@@ -204,7 +200,7 @@ class Run:
         )
         self.objective = here.wrap(Objective(model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share))
         self.states: list[Carried | None] = [None] * cfg.accumulate
-        self.step = self.first = 0
+        self.step = 0
         self.rows: list[Row] = []
         self.start_clock()
 
@@ -213,20 +209,46 @@ class Run:
         self.since, self.counted, self.nats, self.densities = time.perf_counter(), 0, [], []  # type: ignore[var-annotated]
 
     @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.step >= self.cfg.steps
+
+    @property
+    def at_round_edge(self) -> bool:
+        """Whether the streams restart now."""
+        return self.step % ROUND == 0
+
+    @property
     def at_checkpoint(self) -> bool:
-        """Whether this is the round edge to save at."""
-        return self.step % ROUND == 0 and self.step > self.first and self.step % self.cfg.eval_every < ROUND
+        """Whether this is the round edge to save at, whatever the clock says."""
+        return self.at_round_edge and self.step % self.cfg.eval_every < ROUND
+
+    @property
+    def at_validation(self) -> bool:
+        """Whether the row of this step is to have a score on the validation part."""
+        return self.step % self.cfg.eval_every < LOG_EVERY and not self.finished
 
     def training_state(self) -> dict:
-        """What a checkpoint holds besides the weights."""
-        return {"optimizer": self.optimizer.state_dict(), "step": self.step, "rows": self.rows}
+        """What a checkpoint holds besides the weights: enough to go on as if never stopped, between any two steps."""
+        means = [self.here.mean(torch.stack(values)) if values else None for values in (self.nats, self.densities)]
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "rows": self.rows,
+            "carried": [state and list(state.copied()) for state in self.states],
+            "since_row": [*means, self.counted, time.perf_counter() - self.since],
+        }
 
     def restore(self, record: dict) -> None:
         """Go on from a checkpoint."""
         self.model.load_state_dict(record["model"])
         self.optimizer.load_state_dict(record["optimizer"])
-        self.step = self.first = record["step"]
-        self.rows = record["rows"]
+        self.step, self.rows = record["step"], record["rows"]
+        device = self.here.device
+        self.states = [kept and Carried(*kept).copied(device) for kept in record["carried"]]
+        nats, densities, self.counted, seconds = record["since_row"]
+        self.nats, self.densities = ([] if v is None else list(v.to(device)) for v in (nats, densities))
+        self.since = time.perf_counter() - seconds
 
     def advance(self) -> Row | None:
         """One step; a row of the log every LOG_EVERY steps."""
@@ -261,7 +283,7 @@ class Run:
 
     def row(self, rates: dict[str, Tensor]) -> Row:
         """Averages since the last row; rates are those of the last step. Raises UserError when the loss is lost."""
-        nats = float(self.here.mean(torch.stack(self.nats).mean()))
+        nats = float(self.here.mean(torch.stack(self.nats)).mean())
         if not math.isfinite(nats):
             raise UserError(f"the loss became {nats} at step {self.step}: lower --lr (now {self.cfg.lr})")
         return {
@@ -271,7 +293,7 @@ class Run:
             "train_bits_per_byte": "",
             "valid_bits_per_token": "",
             "valid_bits_per_byte": "",
-            "density": float(self.here.mean(torch.stack(self.densities).mean())) if self.densities else "",
+            "density": float(self.here.mean(torch.stack(self.densities)).mean()) if self.densities else "",
             **{f"rate_{kind}": float(self.here.mean(rate)) for kind, rate in rates.items()},
             "lr": learning_rate(self.cfg, self.step - 1),
             "tokens_per_s": self.counted / (time.perf_counter() - self.since),

@@ -1,6 +1,7 @@
 """What a training run leaves to look at: a table of its rows, and the curve as a picture."""
 
 import csv
+import io
 from pathlib import Path
 
 import matplotlib
@@ -8,21 +9,18 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-from spikegpt.files import write_atomically
+from spikegpt import files
 
 Row = dict[str, float | str]  # "" where there is no number
 
 
 def write_log(path: Path, rows: list[Row]) -> None:
     """Write the rows as CSV."""
-
-    def write(beside: Path) -> None:
-        with beside.open("w", newline="") as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
-
-    write_atomically(path, write)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    files.write_text(path, text.getvalue())
 
 
 def plot_curve(rows: list[Row], path: Path) -> None:
@@ -39,5 +37,5 @@ def plot_curve(rows: list[Row], path: Path) -> None:
     axes.legend()
     figure.tight_layout()
     with matplotlib.rc_context({"svg.hashsalt": "spikegpt"}):
-        figure.savefig(path, format="svg", metadata={"Date": None})
+        files.write(path, lambda file: figure.savefig(file, format="svg", metadata={"Date": None}))
     plt.close(figure)

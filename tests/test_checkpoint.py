@@ -107,7 +107,7 @@ def test_an_interrupted_save_leaves_the_old_file(spiking_model, tmp_path, monkey
     before = path.read_bytes()
 
     def fail(record, beside):
-        beside.write_bytes(b"half")
+        beside.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", fail)

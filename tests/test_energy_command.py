@@ -37,7 +37,7 @@ def test_models_side_by_side_are_measured_on_the_same_text(run, models, text, tm
         assert 6 < rows[name]["bits_per_byte"] < 10
     assert rows["gpt-int8"]["bits_per_byte"] is None
     assert rows["canonical"]["counts"] == rows["continuous"]["counts"] == "measured"
-    assert sorted(p.name for p in out.iterdir()) == ["report.html", "report.json", "report.md"]
+    assert sorted(p.name for p in out.iterdir()) == ["manifest.json", "report.html", "report.json", "report.md"]
     assert "| canonical | measured |" in (out / "report.md").read_text()
 
 

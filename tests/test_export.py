@@ -10,7 +10,7 @@ import pytest
 from exporters import nir as exporter
 from exporters import targets
 from hw_sim.graph.quantize import quantize
-from spikegpt import UserError
+from spikegpt import UserError, folders
 from tests.conftest import lively_model
 
 
@@ -24,7 +24,7 @@ def test_same_checkpoint_gives_the_same_bytes_under_any_hash_seed(request, tmp_p
         digests.append((tmp_path / seed / "manifest.json").read_bytes())
     assert digests[0] == digests[1]  # it holds the digest of every file
     files = json.loads(digests[0])["files"]
-    assert files["model.nir"] == targets.sha256(tmp_path / "1" / "model.nir")
+    assert files["model.nir"] == targets.digest(tmp_path / "1" / "model.nir")
 
 
 @pytest.mark.parametrize("target", list(targets.TARGETS))
@@ -36,7 +36,7 @@ def test_an_interrupted_export_leaves_the_old_one(target, spiking_model, tmp_pat
     def interrupt(path):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(targets, "sha256", interrupt)  # the last step: all else has been written
+    monkeypatch.setattr(folders, "digest", interrupt)  # the last step: all else has been written
     with pytest.raises(KeyboardInterrupt):
         targets.export_to(target, graph, tmp_path / "out")
     assert before == {f: f.read_bytes() for f in (tmp_path / "out").rglob("*") if f.is_file()}

@@ -9,7 +9,7 @@ import numpy as np
 from exporters.loihi.cost import calibrate, measure
 from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.mapping import fit, load_chip, map_plan
-from exporters.loihi.mapping.describe import facts, headline, table
+from exporters.loihi.mapping.describe import facts, headline, nothing_runs, table
 from exporters.loihi.netx import write_nets
 from exporters.loihi.readme import readme
 from exporters.loihi.settings import Settings
@@ -35,8 +35,9 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     fit(plan, chip, settings.chips)  # before the measurement, which takes longer
     measured, counts = measure(graph, plan, settings)
     mapping = facts(map_plan(plan, chip, counts, settings.chips))
-    (folder / "mapping.json").write_text(json.dumps({**mapping, "measured": measured}, indent=1) + "\n")
-    (folder / "mapping.txt").write_text(table(mapping))
+    described = json.dumps({**mapping, "measured": measured}, indent=1) + "\n"
+    (folder / "mapping.json").write_text(described, encoding="utf-8")
+    (folder / "mapping.txt").write_text(table(mapping), encoding="utf-8")
     write(graph, folder / "model.nir")
     write(quantized, folder / INT8_GRAPH)
     plan.save(folder / WEIGHTS)
@@ -47,13 +48,13 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     nets = write_nets(plan, folder / "blocks")
     text, tokens = _calibration_text(settings, plan.n_vocab)
     cost = {"measured": measured, "calibrated_on": text, **calibrate(graph, quantized, plan, tokens)}
-    (folder / "quantisation.json").write_text(json.dumps(cost, indent=1) + "\n")
-    (folder / "README.md").write_text(readme(nets, cost))
+    (folder / "quantisation.json").write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(readme(nets, cost), encoding="utf-8")
     return {
         "numbers": numbers,
         "bits": settings.bits,
         "prune": settings.prune,
-        "mapping": {"summary": headline(mapping), **mapping["placement"]},
+        "mapping": {"summary": headline(mapping), "warning": nothing_runs(mapping), **mapping["placement"]},
         "measured": measured,
         "spike_agreement": cost["spike_agreement"],
         "standard_processes": STANDARD,

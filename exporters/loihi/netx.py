@@ -6,13 +6,16 @@ the file is exact. netx holds chains alone; everything else of the model is in t
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from hw_sim.plan import Op, Plan
 from hw_sim.plan.fixed_point import DECAY_BITS
+from spikegpt import files
 
 NO_CURRENT_MEMORY = 4096  # iDecay: the loader gives Lava du = iDecay - 1, and 4095 forgets at every step
 
@@ -61,23 +64,27 @@ def write_nets(plan: Plan, folder: Path) -> list[dict]:
     for chain in chains(plan):
         folder.mkdir(exist_ok=True)
         path = folder / f"{chain.matrix}.net"
-        with h5py.File(path, "w") as file:
-            layers = file.create_group("layer")
-            _store(layers, "0", {"type": b"input", "shape": np.array([chain.weight.shape[1]])})
-            neuron = {
-                "type": b"CUBA",
-                "iDecay": NO_CURRENT_MEMORY,
-                "vDecay": chain.decay,
-                "vThMant": chain.threshold,
-                "refDelay": 1,
-                "gradedSpike": 0,
-            }
-            n_out, n_in = chain.weight.shape
-            dense = {"shape": np.array([n_out]), "inFeatures": n_in, "outFeatures": n_out, "weight": chain.weight}
-            _store(layers, "1", {"type": b"dense", **dense, "neuron": neuron})
+        files.write(path, partial(_write, chain))
         facts.append({"file": path.name, "spikes_of": chain.source, "matrix": chain.matrix, "lif": chain.name,
                       "synapses": chain.weight.size, "decay": chain.decay / (1 << DECAY_BITS)})  # fmt: skip
     return facts
+
+
+def _write(chain: Chain, sink: Any) -> None:
+    with h5py.File(sink, "w") as file:
+        layers = file.create_group("layer")
+        _store(layers, "0", {"type": b"input", "shape": np.array([chain.weight.shape[1]])})
+        neuron = {
+            "type": b"CUBA",
+            "iDecay": NO_CURRENT_MEMORY,
+            "vDecay": chain.decay,
+            "vThMant": chain.threshold,
+            "refDelay": 1,
+            "gradedSpike": 0,
+        }
+        n_out, n_in = chain.weight.shape
+        dense = {"shape": np.array([n_out]), "inFeatures": n_in, "outFeatures": n_out, "weight": chain.weight}
+        _store(layers, "1", {"type": b"dense", **dense, "neuron": neuron})
 
 
 def _store(parent: h5py.Group, name: str, values: dict) -> None:

@@ -1,8 +1,12 @@
 """Run the exported network in Lava on a text: python run.py --text "In the beginning" (needs lava-nc and numpy)."""
 
 import argparse
+import hashlib
 import json
+import os
+import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +15,64 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True  # the folder stays what its manifest says
 sys.path.insert(0, str(HERE / "lava_runtime"))
-BAD_INPUT, INTERRUPTED = 2, 130  # exit codes
+BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143  # exit codes
 TOKENIZER = "tokenizer.json"  # beside this file, for a network whose tokens are not bytes
 NOTHING: np.ndarray = np.empty((0, 0))
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))  # through every `finally`
+    try:
+        check_folder()
+        run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(UNREAD)
+    except KeyboardInterrupt:
+        print("run.py: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(CRASHED)
+
+
+def check_folder() -> None:
+    """End with a line unless every file of this folder is what it was when it was exported."""
+    try:
+        known = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["files"]
+        changed = [
+            name
+            for name, digest in known.items()
+            if not (HERE / name).is_file() or hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        print(f"run.py: {HERE / 'manifest.json'} is missing or damaged ({error})", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    if changed:
+        print(f"run.py: changed since the export: {', '.join(changed)}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+
+
+def run() -> None:
+    """Score what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--text", help="the text to score; its bytes are the tokens")
     what.add_argument("--tokens", type=Path, help="instead of a text, a .npy of tokens (T,)")
-    parser.add_argument("--out", type=Path, help="a new .npz for the logits (T, V) and the spikes (T, n) by population")
+    parser.add_argument("--out", help="a new .npz for the logits (T, V) and the spikes (T, n) by population")
     arguments = parser.parse_args()
+    if arguments.out == "":
+        parser.error("--out: an empty name")
     from exporters.loihi.lava import supervisor
     from hw_sim.plan import Plan
+    from spikegpt import files
     from spikegpt.arrays import read_arrays
     from spikegpt.errors import UserError
 
     try:
+        if arguments.out:
+            files.check(Path(arguments.out))
         plan = Plan.load(HERE / "weights.npz")
         if arguments.text is not None:
             text = arguments.text.encode()
@@ -39,16 +83,14 @@ def main() -> None:
             parser.error(f"{arguments.tokens}: whole numbers (T,) are needed, as numpy.save writes them")
         if len(tokens) < 2 or tokens.min() < 0 or tokens.max() >= plan.n_vocab:
             parser.error(f"at least 2 tokens of 0 to {plan.n_vocab - 1} are needed")
-        run = supervisor.run(plan, tokens)
+        found = supervisor.run(plan, tokens)
         if arguments.out:
-            save(arguments.out, {"logits": run.logits, **run.spikes})
+            arrays: dict[str, Any] = {"logits": found.logits, **found.spikes}
+            files.write(Path(arguments.out), lambda file: np.savez_compressed(file, **arrays), signed=True)
     except (UserError, OSError, ValueError) as error:
         print(f"run.py: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        print("run.py: interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    logits = run.logits.astype(np.float64)
+    logits = found.logits.astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     bits = -log_p[np.arange(len(tokens) - 1), tokens[1:].astype(int)].sum() / np.log(2)
@@ -73,17 +115,6 @@ def tokenizer(n_vocab: int) -> Any:
     if found is None:
         raise UserError(f"the {n_vocab} tokens of this network are not bytes: pass --tokens FILE.npy")
     return found
-
-
-def save(path: Path, arrays: dict[str, Any]) -> None:
-    """Write an .npz beside its place, then rename it: never half of one."""
-    beside = path.with_name(f".{path.name}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ read alike at dt = 1e-4: Affine with zero bias, r = 1, no leak, reset to zero, o
 """
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from hw_sim.graph.extensions import DT
 from hw_sim.graph.files import write
 from hw_sim.graph.reference import run
 from hw_sim.graph.wiring import Wiring
-from spikegpt.files import write_atomically
+from spikegpt import files
 
 # SpikingJelly wants tau > dt. At tau = dt (1 + 2^-40) a membrane keeps 1e-12 of itself: nothing, in float32.
 SHORTEST = DT * (1 + 2.0**-40)
@@ -112,7 +113,7 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
         if name == segment.chain[-1]:
             record["output"] = y
             path = folder / f"{segment.name}.npz"
-            write_atomically(path, lambda beside: _save(beside, records.pop(segment.name)))
+            files.write(path, partial(_save, records.pop(segment.name)))
             write(portable(graph, segment), path.with_suffix(".nir"))
             populations = [n for n in segment.chain if isinstance(graph.nodes[n], nir.LIF)]
             facts[segment.name] = {"synapses": segment.synapses, "populations": populations}
@@ -123,6 +124,5 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
     return dict(sorted(facts.items()))
 
 
-def _save(path: Path, record: dict[str, Any]) -> None:
-    with path.open("wb") as file:
-        np.savez(file, **record)
+def _save(record: dict[str, Any], sink: Any) -> None:
+    np.savez(sink, **record)

@@ -15,8 +15,8 @@ import numpy as np
 
 from hw_sim.graph.check import SUPPORTED, check
 from hw_sim.graph.screen import screened
+from spikegpt import files
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
 from spikegpt.kinds import HDF5, first_bytes, kind_of
 
 UNPACKED_S = 64 << 20  # bytes of a file that may be unpacked in a second
@@ -37,7 +37,7 @@ def write(graph: nir.NIRGraph, path: str | Path) -> None:
     Trained weights do not compress, and gzip costs 5x the time; `nir.write` would copy the whole graph first. A digest
     of all values goes into an attribute of the file, which other readers pass over.
     """
-    write_atomically(Path(path), lambda beside: _store(graph, beside))
+    files.write(Path(path), lambda file: _store(graph, file))
 
 
 class Digest:
@@ -68,8 +68,8 @@ def _texts(array: np.ndarray) -> Any:
     return [list(array.shape), flat]
 
 
-def _store(graph: nir.NIRGraph, path: Path) -> None:
-    with h5py.File(path, "w") as file:
+def _store(graph: nir.NIRGraph, sink: Any) -> None:
+    with h5py.File(sink, "w") as file:
         _store_value(file, "version", nir.version)
         digest = Digest()
         root = file.create_group("node")
@@ -78,6 +78,7 @@ def _store(graph: nir.NIRGraph, path: Path) -> None:
         _store_group(root, "metadata", graph.metadata, digest)
         nodes = root.create_group("nodes")
         for name in sorted(graph.nodes):
+            sink.check()  # no use in going on where the disk is full
             node = graph.nodes[name]
             held = {f.name: getattr(node, f.name) for f in fields(node)}
             ports = held.pop("input_type"), held.pop("output_type")

@@ -1,6 +1,5 @@
 """Independent streams of a corpus over Dask workers: counters add up exactly, a lost worker's streams run again."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +12,7 @@ from hw_sim.run.resume import Finished
 from hw_sim.run.simulator import Simulator
 from hw_sim.run.streams import combine, score
 from spikegpt.errors import UserError
+from spikegpt.temporaries import workspace
 
 ROUNDS = 4  # in which streams are given out, the last three because all copies of the plan were lost with workers
 ANSWER_S = 10  # for a scheduler
@@ -29,9 +29,9 @@ def client(scheduler: str | None, workers: int) -> Iterator[Any]:
     except ImportError as error:
         raise UserError("several workers need Dask: pip install 'dask[distributed]'") from error
     if scheduler is None:
-        with tempfile.TemporaryDirectory() as folder:
+        with workspace("spikegpt-dask") as folder:
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, dashboard_address=None, local_directory=folder
+                n_workers=workers, threads_per_worker=1, dashboard_address=None, local_directory=str(folder)
             )
             with cluster, Client(cluster) as local:
                 yield local

@@ -3,15 +3,16 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from hw_sim.counts.counts import Counts, MatrixCount, PopulationCount, Score
 from hw_sim.plan import Plan
+from spikegpt import files
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
+
+LABEL = "run.json"
 
 
 class Finished:
@@ -24,21 +25,21 @@ class Finished:
     def __init__(self, folder: Path, plan: Plan, streams: Sequence[np.ndarray]):
         self.folder = folder
         run = {"plan": plan.digest, "streams": len(streams), "text": _digest(streams)}
-        label = folder / "run.json"
+        label = folder / LABEL
+        if label.exists() and _read(label) != run:
+            raise UserError(
+                f"{folder} holds streams of another network, text or number of streams: name another folder"
+            )
+        paths = {k: folder / f"stream{k}.json" for k in range(len(streams))}
         try:
-            if label.exists() and json.loads(label.read_text()) != run:
-                raise UserError(
-                    f"{folder} holds streams of another network, text or number of streams: name another folder"
-                )
-            files = {k: folder / f"stream{k}.json" for k in range(len(streams))}
-            self.scores = {k: _score(json.loads(path.read_text())) for k, path in files.items() if path.exists()}
+            self.scores = {k: _score(_read(path)) for k, path in paths.items() if path.exists()}
             neurons = [p.neurons for p in plan.populations]
             for k, score in self.scores.items():
                 if [p.neurons for p in score.counts.populations] != neurons:
                     raise ValueError(f"the populations of stream {k} are not the network's")
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder}: a file in it is damaged ({error}); name another folder") from error
-        write_atomically(label, partial(Path.write_text, data=json.dumps(run)))
+        _write(label, run)
 
     def add(self, k: int, score: Score) -> None:
         """Keep the score of stream k."""
@@ -48,8 +49,35 @@ class Finished:
             "matrices": [vars(m) for m in score.counts.matrices],
             "populations": [{**vars(p), "fired": p.fired.tolist()} for p in score.counts.populations],
         }
-        write_atomically(self.folder / f"stream{k}.json", partial(Path.write_text, data=json.dumps(record)))
+        _write(self.folder / f"stream{k}.json", record)
         self.scores[k] = score
+
+
+def check(folder: Path) -> None:
+    """Whether streams can be kept in `folder`, asked before any work is done. Raises UserError where its files are not
+    ours or it cannot be written."""
+    with files.naming(folder):
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file: name a folder")
+        files.check_writable(folder, folder)
+    for path in (folder / LABEL, *folder.glob("stream*.json")):
+        if path.exists():
+            _read(path)
+
+
+def _write(path: Path, record: dict) -> None:
+    text = json.dumps(record)
+    files.write_text(path, json.dumps({"sha256": hashlib.sha256(text.encode()).hexdigest(), "record": record}) + "\n")
+
+
+def _read(path: Path) -> dict:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if hashlib.sha256(json.dumps(found["record"]).encode()).hexdigest() == found["sha256"]:
+            return found["record"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged, or not a file of --resume; name another folder") from error
+    raise UserError(f"{path}: damaged, or changed since it was written; delete it, or name another folder")
 
 
 def _score(record: dict) -> Score:

@@ -13,9 +13,9 @@ from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
 from hw_sim.plan.checks import check_accumulators, check_finite
 from hw_sim.run.pipeline import Pipeline, run_rows
+from spikegpt import files
 from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
 
 CHUNK = 128  # tokens between two reports of progress
 WEIGHTS_PER_THREAD = 1 << 20  # bytes; less work than that is not worth a thread
@@ -129,12 +129,8 @@ class Simulator:
 
     def save_state(self, path: str | Path) -> None:
         """Write the state to an `.npz`, to go on from later with `load_state`."""
-
-        def write(beside: Path) -> None:
-            with beside.open("wb") as file:  # a name would get .npz appended
-                np.savez(file, state=self.state, plan=np.array(self.plan.digest))
-
-        write_atomically(Path(path), write)
+        plan = np.array(self.plan.digest)
+        files.write(Path(path), lambda file: np.savez(file, state=self.state, plan=plan), signed=True)
 
     def load_state(self, path: str | Path) -> None:
         """Go on from a stored state. Raises UserError when it is no state, or that of another network."""

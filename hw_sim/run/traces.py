@@ -1,9 +1,9 @@
 """What happened token by token, streamed to disk: spikes as address events, synaptic operations, chosen membranes."""
 
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,8 +13,9 @@ import numpy as np
 from hw_sim.counts.counts import Result
 from hw_sim.plan import Plan
 from hw_sim.run.simulator import CHUNK
+from spikegpt import files
 from spikegpt.errors import UserError
-from spikegpt.files import write_atomically
+from spikegpt.temporaries import made, temporary
 
 
 class Trace:
@@ -39,10 +40,13 @@ class Trace:
         self.tokens = 0
 
     def __enter__(self) -> "Trace":
-        self.folder = tempfile.TemporaryDirectory(dir=_parent(self.path), prefix=f".{self.path.name}.")
+        self.stack = ExitStack()
+        self.stack.enter_context(made(self.path.parent))
+        folder = self.stack.enter_context(temporary(self.path.parent, self.path.name, directory=True))
         kinds = {"token": np.int64, "neuron": np.int32, "synops": np.int64, "membranes": self.membrane_dtype}
         self.files: dict[str, tuple[Any, np.dtype]] = {
-            name: ((Path(self.folder.name) / name).open("w+b"), np.dtype(kind)) for name, kind in kinds.items()
+            name: (self.stack.enter_context((folder / name).open("w+b")), np.dtype(kind))
+            for name, kind in kinds.items()
         }
         return self
 
@@ -66,17 +70,15 @@ class Trace:
         file.write(np.ascontiguousarray(values, kind).tobytes())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        try:
-            if kind is None:
-                write_atomically(self.path, self._pack)
-        finally:
-            for file, _ in self.files.values():
-                file.close()
-            self.folder.cleanup()
+        if kind is not None:
+            self.stack.__exit__(kind, error, at)
+            return
+        with self.stack:
+            files.write(self.path, self._pack, signed=True)
 
-    def _pack(self, beside: Path) -> None:
+    def _pack(self, sink: Any) -> None:
         small = {"populations": np.array(self.names), "starts": self.starts, "membrane_of": np.array(self.membrane_of)}
-        with zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, allowZip64=True) as archive:
             for name, (file, kind) in self.files.items():
                 shape: tuple[int, ...] = (file.tell() // kind.itemsize,)
                 if name == "membranes":
@@ -89,11 +91,6 @@ class Trace:
             for name, values in small.items():
                 with archive.open(f"{name}.npy", "w") as entry:
                     np.lib.format.write_array(entry, values)
-
-
-def _parent(path: Path) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path.parent
 
 
 def _place(name: str, plan: Plan) -> int:

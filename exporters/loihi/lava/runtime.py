@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 # Packages and modules of this project as they are; they import only each other, numpy and, in the child, lava-nc.
-MODULES = ("arrays", "errors", "kinds", "tokenizer")
+MODULES = ("arrays", "errors", "files", "kinds", "temporaries", "tokenizer")
 PARTS = ("exporters/loihi/lava", "hw_sim/plan", *(f"spikegpt/{name}.py" for name in MODULES))
 
 

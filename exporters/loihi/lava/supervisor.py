@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +21,7 @@ from exporters.loihi.lava.watch import ERROR
 from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
+from spikegpt.temporaries import workspace
 
 START_S = 60.0  # importing, compiling and forking, on a machine that does nothing else
 TOKEN_S = 2.0  # likewise an upper bound for one time step of a large model
@@ -56,8 +56,7 @@ def run(
         raise UserError("Lava runs the integer network: export with --target loihi, or pass a checkpoint")
     tokens = np.asarray(tokens, np.int64)
     limit, stages, done = timeout_s or patience() * (START_S + TOKEN_S * len(tokens)), cut(plan), 0
-    with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
-        folder = Path(name)
+    with workspace("spikegpt-lava") as folder:
         write_runtime(folder / "runtime")
         plan.save(folder / "weights.npz")
         np.save(folder / "tokens.npy", tokens)
@@ -78,7 +77,7 @@ def run(
         interpreter = sys.executable if python is None else python
         if os.sep in interpreter:
             interpreter = str(Path(interpreter).absolute())  # the child starts elsewhere
-        command = [interpreter, "-m", "exporters.loihi.lava.blocks.worker", name]
+        command = [interpreter, "-m", "exporters.loihi.lava.blocks.worker", str(folder)]
         supervise(command, folder, limit, folder / "runtime", watch)
         progress(len(tokens) - done)
         return collect(plan, folder, time.perf_counter() - started)

@@ -109,6 +109,7 @@ def table(described: dict[str, Any]) -> str:
     d, traffic = described, described["traffic"]
     tokens = max(1, traffic["tokens"])
     lines = [
+        *([warning] if (warning := nothing_runs(d)) else []),
         f"{d['chip']}: {d['cores']} cores on {d['chips']} chip(s)",
         f"limits: {d['source']}; {d['grade']}",
         f"{d['synapses']:,} synapses ({d['nonzero_synapses']:,} not zero) at {d['weight_bits']} bits in "
@@ -141,9 +142,22 @@ def table(described: dict[str, Any]) -> str:
     return "\n".join([*lines, "", "assumptions:", *(f"- {a}" for a in d["assumptions"])]) + "\n"
 
 
+def nothing_runs(described: dict[str, Any]) -> str | None:
+    """What is to be said first of a model none of whose matrices can live on the chip, else None."""
+    d = described
+    if d["synapses"]:
+        return None
+    return (
+        f"NOTHING of this model's arithmetic runs on {d['chip']}: 0 of its {len(d['off_chip'])} matrices read spikes, "
+        f"all stay on the host (the spike-driven variant is the one that was made for a chip)"
+    )
+
+
 def headline(described: dict[str, Any]) -> str:
     """One line for the terminal."""
     d, placement = described, described["placement"]
+    if not d["synapses"]:
+        return f"{nothing_runs(d)}; {d['cores']} core(s) hold the {d['neurons']:,} neurons"
     return (
         f"{d['chip']}: {d['cores']} cores on {d['chips']} chip(s) for {d['synapses']:,} synapses of "
         f"{d['weight_bits']} bits and {d['neurons']:,} neurons; {placement['messages_per_token']:,.1f} messages and "

@@ -65,6 +65,8 @@ def off_chip(plan: Plan) -> tuple[str, ...]:
 
 
 def weight_bits(plan: Plan) -> int:
-    """Bits of the smallest symmetric integers that hold every weight on the chip: 8 for -127 to 127, 2 for -1 to 1."""
-    largest = [int(np.abs(g.weights.astype(np.int16)).max(initial=1)) for g in groups_of(plan)]
+    """Bits of the smallest symmetric integers that hold every weight on the chip (where there is none: of the plan): 8
+    for -127 to 127, 2 for -1 to 1."""
+    weights = [g.weights for g in groups_of(plan) if g.weights.size] or [plan.weights]
+    largest = [int(np.abs(w.astype(np.int16)).max(initial=1)) for w in weights]
     return max(largest, default=1).bit_length() + 1

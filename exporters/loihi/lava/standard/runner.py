@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import tempfile
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +16,7 @@ from exporters.loihi.lava.supervisor import START_S, TOKEN_S, LavaRun, patience,
 from hw_sim.plan import Plan
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
+from spikegpt.temporaries import workspace
 
 PROCESS_S = 0.5  # an upper bound for starting one of many processes
 START = (
@@ -53,14 +53,13 @@ def run(
     n_tokens = len(tokens) + generate
     work_s = START_S + PROCESS_S * len(lowered.nodes) + TOKEN_S * lowered.steps(n_tokens)
     limit = timeout_s or patience() * work_s
-    with tempfile.TemporaryDirectory(prefix="spikegpt-lava-") as name:
-        folder = Path(name)
+    with workspace("spikegpt-lava") as folder:
         plan.save(folder / "plan.npz")
         np.save(folder / "tokens.npy", tokens)
         np.save(folder / "n_tokens.npy", n_tokens)
         write_runtime(folder / "runtime")
         started = time.perf_counter()
-        supervise([python or sys.executable, "-c", START, name], folder, limit, folder / "runtime")
+        supervise([python or sys.executable, "-c", START, str(folder)], folder, limit, folder / "runtime")
         return _collect(lowered, folder, time.perf_counter() - started)
 
 

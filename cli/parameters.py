@@ -1,0 +1,74 @@
+"""Kinds of option values: each is wrong in one line, with exit code 2, before a command begins."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+class Real(click.FloatRange):
+    """A number in a range; neither NaN, which lies in every range, nor infinite."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a finite number.", param, ctx)
+        return number
+
+
+class Text(click.ParamType):
+    """A text in UTF-8: bytes of the command line that are none cannot become tokens."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            self.fail(f"{value!a} is not UTF-8.", param, ctx)
+        return value
+
+
+class Device(click.ParamType):
+    """Where torch computes: a kind, and for several of it a number, as in cuda:1."""
+
+    name = "device"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind, colon, number = value.partition(":")
+        if kind not in DEVICES or (colon and (kind != "cuda" or not number.isdecimal())):
+            self.fail(f"{value!a} is not one of {', '.join(DEVICES)}, cuda:N.", param, ctx)
+        return value
+
+
+class _Place(click.Path):
+    """A path to write; what is there already is looked at by the command, which knows what it may replace."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:  # pathlib would take it for the working directory
+            self.fail("an empty name; '.' is the working directory.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class NewFile(_Place):
+    """A file to write (`spikegpt.files.check`)."""
+
+    name = "file"
+
+
+class NewFolder(_Place):
+    """A folder to write (`spikegpt.folders.check`)."""
+
+    name = "directory"
+
+
+SEED = click.IntRange(0, 2**63 - 1)  # what torch and numpy both take
+force_option = click.option(
+    "--force", is_flag=True, help="Replace an output of this tool that was changed since; never what it did not write."
+)
