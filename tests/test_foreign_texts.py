@@ -223,7 +223,7 @@ def test_damaged_facts_of_a_prepared_folder_are_one_line(change, tmp_path):
     folder = prepared(tmp_path)
     facts = json.loads((folder / FACTS).read_text())
     (folder / FACTS).write_text(json.dumps({**facts, **change}))
-    with pytest.raises(UserError, match="^[^\n]+$"):
+    with pytest.raises(UserError, match=r"^[^\n]+$"):
         load_corpus(str(folder))
 
 

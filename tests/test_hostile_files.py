@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -221,14 +222,14 @@ def test_a_pipe_in_place_of_a_network_is_refused(tmp_path):
 def test_a_gain_beyond_32_bits_is_refused_by_node():
     graph = exporter.export(lively_model("spike-driven", n_layer=1, n_embd=8))
     graph.nodes["block0_ffn_ln"].weight[0] = 1e20
-    with pytest.raises(UserError, match="'block0_ffn_ln'.*32 bits"):
+    with pytest.raises(UserError, match=r"'block0_ffn_ln'.*32 bits"):
         build(quantize(graph))
 
 
 def other_network(**nodes) -> nir.NIRGraph:
     nodes = {"in": nir.Input({"input": np.array([6])}), **nodes, "out": nir.Output({"output": np.array([6])})}
     names = list(nodes)
-    return nir.NIRGraph(nodes, list(zip(names, names[1:], strict=False)), type_check=False)
+    return nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
 
 
 def test_a_network_that_is_no_language_model_is_never_run_as_one(tmp_path, run):
