@@ -254,7 +254,6 @@ def next_run(found: Reference, work: Path) -> tuple[str, str] | None:
             k for k in now.keys() | found.after.keys() if now.get(k) != found.after.get(k) and not k.endswith(UNSTABLE)
         )
         return FILES, f"after the next run: {', '.join(wrong[:4])}"
-    left = [k for k in now if k not in found.after and not k.endswith(UNSTABLE)] + [
-        str(p) for p in (work.parent / "tmp").rglob("*")
-    ]
+    left = [k for k in now if k not in found.after and not k.endswith(UNSTABLE)]
+    left += [str(p) for p in (work.parent / "tmp").rglob("*")]
     return (FILES, f"left behind: {', '.join(left[:4])}") if left else None
