@@ -4,8 +4,9 @@
 
 RUN is a folder of `spikegpt train`. A row of the same name is replaced, so that the file grows run by run; rows with a
 `note` are trials whose checkpoint is gone, entered by hand from a log. Operations are those of the event-driven
-simulator on the validation part; the 45m columns put the measured densities, averaged over layers by part of the block,
-into the shape L = 12, d = 512, V = 256.
+simulator on the validation part. Ratios are those of the energy report, element-wise work included, with the range
+that the prices leave: of the trained shape at the context of training, and of the measured densities, averaged over
+layers by part of the block, in the shape of the preset 45m at its context.
 """
 
 import argparse
@@ -16,28 +17,32 @@ from pathlib import Path
 
 import numpy as np
 
-import spikegpt
 from exporters import nir as exporter
 from hw_sim import Simulator
-from hw_sim.energy import price, profiles, work
+from hw_sim.energy.front import figure
 from hw_sim.energy.measure import bits_per_byte
+from hw_sim.energy.price import costs
+from hw_sim.energy.schema import Shape
+from hw_sim.energy.settings import Settings
+from hw_sim.energy.shapes import PARTS, gpt, spikegpt
+from hw_sim.energy.work import Work
 from hw_sim.graph.quantize import quantize
-from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER
+from spikegpt import checkpoint
+from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER
 from spikegpt.corpus import load_corpus
 from spikegpt.tokenizer import Bytes
 
-CONTEXT = 1024  # of the Transformer that operations and energy are compared with
-LARGE = (12, 512, 256)  # layers, width, vocabulary: the 45m shape on bytes
+CONTEXT = 256  # that all models of the page were trained at
+LARGE = PRESETS["45m"]
 COUNTED = 32_768  # tokens of the validation part that operations are counted on
-COLUMNS = {  # name -> (profile, precision, batch)
-    "compute fp32": ("45nm-compute", "fp32", 1),
-    "compute int8": ("45nm-compute", "int8", 1),
-    "memory fp32, batch 1": ("45nm-memory", "fp32", 1),
-    "memory fp32, batch 8": ("45nm-memory", "fp32", 8),
-    "memory int8, batch 1": ("45nm-memory", "int8", 1),
-    "memory int8, batch 8": ("45nm-memory", "int8", 8),
+COLUMNS = {  # name -> (price column, batch)
+    "compute fp32": ("45nm-compute-fp32", 1),
+    "compute int8": ("45nm-compute-int8", 1),
+    "memory fp32": ("45nm-memory-fp32", 1),
+    "memory fp32, batch 8": ("45nm-memory-fp32", 8),
+    "memory int8": ("45nm-memory-int8", 1),
+    "memory int8, batch 8": ("45nm-memory-int8", 8),
 }
-WHOLE = "compute fp32, element-wise too"
 MARK = "<!-- table {} -->"
 
 
@@ -65,46 +70,56 @@ def measure(run: Path, data: str | None) -> dict:
         "bits_per_byte": facts["valid"]["bits_per_byte"],
     }
     if config["variant"] == TRANSFORMER:
-        gpt = work.gpt("gpt", *row["shape"], CONTEXT)
-        return {**row, "operations": gpt.dense, "macs": gpt.dense, "acs": 0}
-    graph = exporter.export(spikegpt.load(run / "model.pt"))
+        dense = gpt("gpt", Shape(*row["shape"]), CONTEXT).dense
+        return {**row, "operations": dense, "macs": dense, "acs": 0}
+    graph = exporter.export(checkpoint.load(run / "model.pt"))
     text = np.asarray(load_corpus(data).split("valid")[:COUNTED], np.int64)
     counted = {p: Simulator.from_nir(g).run(text) for p, g in (("float", graph), ("int8", quantize(graph)))}
     result = counted["float"]
     row |= {p: bits_per_byte(r.logits, text, Bytes()) for p, r in counted.items()}
     row |= {"macs": result.macs / len(text), "acs": result.synops / len(text)}
     row["operations"] = row["macs"] + row["acs"]
-    spiking = config["variant"] == SPIKE_DRIVEN
-    parts = {part: [m.density for m in result.matrices if m.name.endswith(part)] for part in work.PARTS}
-    density = {part: statistics.mean(values) for part, values in parts.items()}
-    if spiking:
-        row["density"] = density
+    parts = {part: [m.density for m in result.matrices if m.name.endswith(part)] for part in PARTS}
+    row["density"] = {part: statistics.mean(values) for part, values in parts.items()}
+    if config["variant"] == SPIKE_DRIVEN:
         row["weighted_density"] = result.synops / sum(m.dense for m in result.matrices if m.spike_fed)
-    own = work.measured("own", Simulator.from_nir(graph).plan, result)
-    row["own shape"] = against_gpt(own, row["shape"])
-    row["45m shape"] = against_gpt(work.spikegpt(config["variant"], *LARGE, density), LARGE)
-    return row
+    return row | shapes_of(row)
 
 
-def against_gpt(ours: work.Work, shape: tuple[int, int, int]) -> dict:
-    """How many times the operations and joules of a Transformer of this shape are ours, at equal prices."""
-    gpt, known = work.gpt("gpt", *shape, CONTEXT), profiles.shipped()
-    ratios = {"operations": gpt.dense * ours.tokens / (ours.acs + ours.macs)}
-    for column, (name, precision, batch) in COLUMNS.items():
-        theirs, own = (price.price(w, known[name], precision, batch=batch) for w in (gpt, ours))
-        assert theirs is not None and own is not None  # 45 nm prices both
-        ratios[column] = theirs.total_j / own.total_j
-    prices = known["45nm-compute"].precisions["fp32"]
-    whole = [price.price(w, known["45nm-compute"], "fp32").total_j + elementwise_j(w, prices) for w in (gpt, ours)]
-    ratios[WHOLE] = whole[0] / whole[1]
-    return {"synops": (ours.acs + ours.macs) / ours.tokens, "ratios": ratios}
+def shapes_of(row: dict) -> dict:
+    """The ratios of a row in both shapes, from its densities."""
+    large = Shape(LARGE.n_layer, LARGE.n_embd, LARGE.vocab_size)
+    return {
+        "own shape": against_gpt(row, Shape(*row["shape"]), CONTEXT),
+        "45m shape": against_gpt(row, large, LARGE.ctx_len),
+    }
 
 
-def elementwise_j(w: work.Work, prices: dict[str, float]) -> float:
-    """Joules a token of what lies outside the matrices: cmp at the price of an add, exp, div and sqrt at a mul's."""
-    add, mul = prices["ac_j"], prices["mac_j"] - prices["ac_j"]
-    unit = {"mul": mul, "add": add, "cmp": add, "exp": mul, "div": mul, "sqrt": mul}
-    return sum(count * unit[kind] for kind, count in w.elementwise.items()) / w.tokens
+def against_gpt(row: dict, shape: Shape, context: int) -> dict:
+    """Operations, and how many times those and the joules of a Transformer of this shape are ours, at equal prices:
+    ratio, lowest, highest."""
+    density = row["density"] if row["variant"] == SPIKE_DRIVEN else {"ffn_value": row["density"]["ffn_value"]}
+    ours, theirs = spikegpt(row["variant"], row["variant"], shape, density), gpt("gpt", shape, context)
+    ratios: dict[str, list[float]] = {}
+    for batch in sorted({batch for _, batch in COLUMNS.values()}):
+        settings = Settings(batch=batch)
+        own, other = costs(ours, settings), costs(theirs, settings)
+        for name, (column, streams) in COLUMNS.items():
+            if streams == batch:
+                found = {a: other[column][a].total_j / own[column][a].total_j for a in own[column]}
+                ratios[name] = [found[""], min(found.values()), max(found.values())]
+    return {
+        "synops": ours.synops,
+        "all_operations": everything(ours),
+        "operations": theirs.synops / ours.synops,
+        "operations, all": everything(theirs) / everything(ours),
+        "ratios": {name: ratios[name] for name in COLUMNS},
+    }
+
+
+def everything(work: Work) -> int:
+    """Operations of the matrices and element-wise ones."""
+    return work.synops + sum(work.elementwise.values())
 
 
 def tables(rows: list[dict]) -> dict[str, str]:
@@ -118,28 +133,36 @@ def tables(rows: list[dict]) -> dict[str, str]:
         for r in sorted(rows, key=lambda r: (-r["tokens"], r["bits_per_byte"]))
     ]  # fmt: skip
     rates = [
-        [r["name"], *(f"{r['density'][part]:.3f}" for part in work.PARTS), f"{r['weighted_density']:.4f}"]
+        [r["name"], *(f"{r['density'][part]:.3f}" for part in PARTS), f"{r['weighted_density']:.4f}"]
         for r in rows
-        if "density" in r
+        if "density" in r and "weighted_density" in r
     ]
-    energy = [
-        [r["name"], f"{r[shape]['synops']:,.0f}", *(f"{v:.1f}x" for v in r[shape]["ratios"].values())]
+    energy = {
+        shape: [
+            [r["name"], f"{r[shape]['synops']:,.0f}", f"{r[shape]['all_operations']:,.0f}",
+             *(f"{figure(r[shape][key])}x" for key in ("operations", "operations, all")),
+             *(ranged(*found) for found in r[shape]["ratios"].values())]
+            for r in rows
+            if shape in r
+        ]
         for shape in ("45m shape", "own shape")
-        for r in rows
-        if shape in r
-    ]
+    }  # fmt: skip
     int8 = [[r["name"], f"{r['float']:.4f}", f"{r['int8']:.4f}", f"{r['int8'] / r['float'] - 1:+.2%}"]
             for r in rows if "int8" in r]  # fmt: skip
-    half = len(energy) // 2
-    head = ["run", "SynOps a token", "operations", *COLUMNS, WHOLE]
+    head = ["run", "operations of matrices", "of all", "GPT over ours: matrices", "all", *COLUMNS]
     return {
         "quality": markdown(["run", "variant", "lr", "seed", "tokens", "valid bits/byte", "density", "operations",
                              "minutes", "note"], quality),
-        "density": markdown(["run", *work.PARTS, "weighted"], rates),
-        "45m": markdown(head, energy[:half]),
-        "own": markdown(head, energy[half:]),
+        "density": markdown(["run", *PARTS, "weighted"], rates),
+        "45m": markdown(head, energy["45m shape"]),
+        "own": markdown(head, energy["own shape"]),
         "int8": markdown(["run", "float", "int8", "change"], int8),
     }  # fmt: skip
+
+
+def ranged(ratio: float, low: float, high: float) -> str:
+    """A ratio with its range: "4.6x (3.3 to 14)"."""
+    return f"{figure(ratio)}x ({figure(low)} to {figure(high)})"
 
 
 def markdown(head: list[str], rows: list[list]) -> str:
@@ -176,8 +199,8 @@ def plot(rows: list[dict], path: Path) -> None:
         )
     shapes = {tuple(r["shape"]) for r in rows}
     for shape in shapes:
-        limit = work.gpt("gpt", *shape, CONTEXT).dense / 22
-        axis.axvline(limit, color="0.6", linestyle=":", label=f"1/22 of a Transformer {shape[0]} x {shape[1]}")
+        limit = gpt("gpt", Shape(*shape), CONTEXT).dense / 15
+        axis.axvline(limit, color="0.6", linestyle=":", label=f"1/15 of a Transformer {shape[0]} x {shape[1]}")
     for variant, marker in markers.items():
         axis.scatter([], [], marker=marker, color="0.3", label=variant)
     for k, tokens in enumerate(budgets):

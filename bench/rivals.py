@@ -18,6 +18,7 @@ from hw_sim import Result, Simulator
 from hw_sim.counts.compare import compare
 from hw_sim.counts.nodes import node_counts
 from hw_sim.energy import price, profiles
+from hw_sim.energy.placement import Placement
 from hw_sim.energy.work import AC, MatrixWork, Work
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
@@ -156,8 +157,12 @@ def against_sana_fe(rounds: int) -> dict:
     n_spikes, n_fired = int(spikes[:theirs_steps].sum()), sum(map(len, ours))
     steps_run = theirs_steps + 1
     work = Work("p", steps_run, (MatrixWork("p", AC, n_spikes * n_out, steps_run * n_in * n_out, n_in * n_out, n_out),),
-                {}, True, neurons=steps_run * n_out, active=steps_run * n_out, spikes=n_fired)  # fmt: skip
-    placement = price.Placement(2 * n_spikes / steps_run, n_spikes / steps_run, n_spikes / steps_run, cores=3, chips=1)
+                {}, {}, (), True, neurons=steps_run * n_out, active=steps_run * n_out, spikes=n_fired)  # fmt: skip
+    placement = Placement(
+        chip="Loihi 1", cores=3, chips=1, populations={"out": n_out}, synapses=n_in * n_out,
+        messages_per_token=2 * n_spikes / steps_run, hops_ew_per_token=n_spikes / steps_run,
+        hops_ns_per_token=n_spikes / steps_run,
+    )  # fmt: skip
     joules = price.price(work, profiles.shipped()["loihi1-silicon"], "chip", placement=placement).total_j * steps_run
     theirs_s = []
     for _ in range(max(3, rounds // 2)):

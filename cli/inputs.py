@@ -245,12 +245,3 @@ def require_embedded(learned: Learned) -> None:
             f"{learned.path} learned from another text than the embedded one ({printable(learned.text)}): name --data "
             f"(--data kjv for the embedded King James Bible)"
         )
-
-
-def variant_of(graph: "nir.NIRGraph") -> str:
-    """Which variant a SpikeGPT graph is, by its structure. Raises UserError for other networks."""
-    if "block0_att_key" not in graph.nodes or "head" not in graph.nodes:
-        raise UserError("this graph is not a SpikeGPT: it has no node block0_att_key or head")
-    if "block0_att_key_lif" in graph.nodes:
-        return "spike-driven"
-    return "canonical" if "block0_att_lif" in graph.nodes else "continuous"

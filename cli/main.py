@@ -25,7 +25,8 @@ def main() -> None:
     open_streams()
     with signals():
         code = run()
-        sys.exit(code or deliver())
+        delivered = deliver()  # whatever the code: the interpreter's own flush would end with 120
+        sys.exit(code or delivered)
 
 
 def run() -> int:
@@ -51,7 +52,7 @@ def run() -> int:
         return say("interrupted", INTERRUPTED)
     except Ended as ended:
         if isinstance(ended.__cause__, BrokenPipeError):
-            return deliver()
+            return deliver() or UNREAD
         return say("interrupted", INTERRUPTED)
     except NoArgsIsHelpError as asked:
         asked.show()

@@ -1,52 +1,77 @@
-"""The energy report on a terminal: models as columns, so that it fits 80 characters."""
+"""The energy report on a terminal, 80 characters wide: models down, one table a profile."""
 
 from rich.console import Console
 from rich.table import Table
 
-from hw_sim.energy.tables import headline, microjoules, number, quality
-
-COUNTS = {
-    "dense": "dense operations",
-    "effective_macs": "MACs done",
-    "effective_acs": "binary ACs done",
-    "neuron_updates": "neuron updates",
-    "spikes": "spikes",
-}
+from hw_sim.energy.gate import Verdict
+from hw_sim.energy.gate_forms import HEAD, cells, sentence
+from hw_sim.energy.schema import Report, Row
+from hw_sim.energy.tables import compressor_table, headline, host_table, microjoules, number, quality
 
 
-def print_report(report: dict) -> None:
-    """Counts and energies by model, then a verdict for every profile."""
+def print_report(report: Report) -> None:
+    """The verdict, counts by model, energies by profile, then a paragraph for every price column."""
     console = Console()
-    console.print(headline(report))
-    rows = [row for row in report["rows"] if not row["name"].endswith("-int8") and "formula" not in row]
-    counts = _table("Per token", rows)
-    counts.add_row("bits per byte", *map(quality, rows))
-    for key, label in COUNTS.items():
-        counts.add_row(label, *(number(r[key]) for r in rows))
-    counts.add_row("element-wise", *(f"{sum(r['elementwise'].values()):,.0f}" for r in rows))
-    counts.add_row("counts are", *("measured" if r["counts"] == "measured" else "from shapes" for r in rows))
+    console.print(headline(report), markup=False)
+    rows = [row for row in report.rows if row.role != "analytic"]
+    counts = _table("Per token; bits per byte are measured", "bits/byte", "matrices", "binary", "elementwise", "grade")
+    for r in rows:
+        elementwise = sum(r.elementwise.values())
+        figures = map(number, (r.synops, r.effective_acs, elementwise))
+        counts.add_row(r.name, number(r.bits_per_byte, ".3f"), *figures, r.grades["synops"])
     console.print(counts)
-    energy = _table("Microjoules per token; every profile leaves terms out, see report.html", rows)
-    by_name = {r["name"]: r for r in report["rows"]}
-    for column in rows[0]["energy_j"]:
-        int8 = column.endswith("-int8")
-        priced = [by_name["gpt-int8"] if int8 and r["name"] == "gpt-fp32" else r for r in rows]
-        energy.add_row(column, *(microjoules(r["energy_j"][column]) for r in priced))
-    console.print(energy)
-    analytic = [row for row in report["rows"] if "formula" in row]
+    for profile in dict.fromkeys(column.profile for column in report.columns):
+        _print_energies(console, report, profile, rows)
+    analytic = [r for r in report.rows if r.role == "analytic"]
     if analytic:
-        others = Table("system", "operations", "quality", title="Analytic rows", title_justify="left")
+        others = _table("Analytic rows", "matrix operations", "quality")
         for row in analytic:
-            others.add_row(row["name"], number(row["synops"]), quality(row))
+            others.add_row(row.name, number(row.synops), quality(row))
         console.print(others)
-    for name, verdict in report["verdicts"].items():
-        console.print(f"[bold]{name}[/bold]: {verdict}", soft_wrap=True)
+    for title, (head, lines) in (
+        ("Compressors on the same text, for scale", compressor_table(report)),
+        ("This machine, measured", host_table(report)),
+    ):
+        if lines:
+            shown = Table(*head, title=title, title_justify="left")
+            for line in lines:
+                shown.add_row(*line)
+            console.print(shown)
+    if report.host:
+        console.print(report.host.what, markup=False, soft_wrap=True)
+    for name, verdict in report.verdicts.items():
+        console.print(f"{name}: {verdict}", soft_wrap=True, markup=False)
+    if not report.equal_quality.available:
+        console.print(f"At equal quality: {report.equal_quality.reason}.", markup=False)
 
 
-def _table(title: str, rows: list[dict]) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
+def print_gate(verdict: Verdict) -> None:
+    """What the gate compared, on standard error: standard output may be a report as JSON."""
+    console = Console(stderr=True)
+    rows = cells(verdict)
+    for name in dict.fromkeys(row[0] for row in rows):
+        table = Table(*HEAD[1:], title=f"{name}, against the baseline", title_justify="left")
+        for row in rows:
+            if row[0] == name:
+                table.add_row(*row[1:])
+        console.print(table)
+    console.print(sentence(verdict), soft_wrap=True, markup=False)
+
+
+def _print_energies(console: Console, report: Report, profile: str, rows: list[Row]) -> None:
+    """One profile: models down, precisions across."""
+    columns = [column for column in report.columns if column.profile == profile]
+    title = f"{profile} ({report.profiles[profile]['grade']}): microjoules a token, modelled"
+    table = _table(title, *(column.precision for column in columns))
     for row in rows:
-        name = "gpt" if row["name"] == "gpt-fp32" else row["name"]
-        table.add_column(name, justify="right")
+        energies = [row.energy_j[column.name] for column in columns]
+        if any(energy is not None for energy in energies):
+            table.add_row(row.name, *map(microjoules, energies))
+    console.print(table)
+
+
+def _table(title: str, *heads: str) -> Table:
+    table = Table("", title=title, title_justify="left")
+    for head in heads:
+        table.add_column(head, justify="right")
     return table

@@ -89,13 +89,14 @@ class Preset:
     n_embd: int
     vocab_size: int
     note: str
+    ctx_len: int = 1024  # tokens of context, as the paper trains
 
 
 # The sizes of arXiv 2302.13939. The paper does not pin its 125M model down: 12 x 768 with the 50,277 tokens of GPT-NeoX
 # would have 169 M parameters; 18 x 768 over the 77 characters of BookCorpus, the released model of that size, has 138 M
 # and is what `125m` means here.
 PRESETS = {
-    "tiny": Preset(4, 256, 256, "the shipped model: bytes"),
+    "tiny": Preset(4, 256, 256, "the shipped model: bytes", ctx_len=256),
     "45m": Preset(12, 512, 5458, "enwik8, Unicode characters"),
     "125m": Preset(18, 768, 77, "BookCorpus, characters; the paper does not pin this shape down"),
     "216m": Preset(18, 768, 50277, "OpenWebText2, GPT-NeoX 20B tokens"),

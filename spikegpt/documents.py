@@ -33,6 +33,14 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"line {line}: aliases (*name) are not read; write the value out")
         return super().compose_node(parent, index)
 
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"line {key.start_mark.line + 1}: the key {key.value!r} stands twice")
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
     def construct_yaml_float(self, node: Any) -> float:
         value = super().construct_yaml_float(node)
         if not math.isfinite(value):

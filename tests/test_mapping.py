@@ -21,7 +21,7 @@ from exporters.loihi.mapping.partition import partition
 from hw_sim import Simulator
 from hw_sim.counts.counts import Counts, PopulationCount, nonzero_operations
 from hw_sim.energy.measure import bits_per_byte
-from hw_sim.energy.price import read_placement
+from hw_sim.energy.placement import read_placement
 from hw_sim.graph.quantize import body, prune_matrices, quantize
 from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
@@ -258,11 +258,11 @@ def test_a_chip_of_very_many_cores_costs_no_more_to_map(spiking_model, tokens):
 def test_a_footprint_says_why_a_plan_does_not_fit(spiking_model, tokens, tmp_path):
     plan = build(quantize(exporter.export(spiking_model)))
     result = Simulator(plan).run(tokens)
-    assert footprint(plan, "loihi1", result)["cores"] == 1
+    assert footprint(plan, "loihi1", result).placement.cores == 1
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(chip_values() | {"synapse_bytes_per_core": 20}))
-    found = footprint(plan, str(path), result)
-    assert found["cores"] is None
+    found, placement = footprint(plan, str(path), result)
+    assert (found["cores"], placement) == (None, None)
     assert "more than a core's 20" in found["note"]
 
 
@@ -382,7 +382,7 @@ def test_export_maps_measures_and_its_mapping_feeds_the_energy_report(run, check
     assert "1 cores on 1 chip(s)" in (out / "mapping.txt").read_text()
     assert read_placement(out / "mapping.json").messages_per_token == mapping["traffic"]["messages"] / 500
     report = ("energy-report", checkpoint, "--tokens", 200, "--placement", out / "mapping.json", "--json")
-    row = next(r for r in json.loads(run(*report)[1])["rows"] if r["name"] == "spike-driven")
+    row = next(r for r in json.loads(run(*report)[1])["rows"] if r["name"] == "spike-driven-int8")
     expected = mapping["placement"]["messages_per_token"] * 111e-12
     assert row["energy_terms_j"]["loihi1-silicon"]["messages"] == pytest.approx(expected)
 

@@ -9,7 +9,7 @@ from exporters import nir as exporter
 from hw_sim import Simulator
 from hw_sim.counts.counts import merge
 from hw_sim.counts.nodes import ELEMENTWISE, elementwise_totals, node_counts
-from hw_sim.energy import work
+from hw_sim.energy.measure import counted
 from hw_sim.graph.quantize import quantize
 from hw_sim.plan import Op
 from hw_sim.plan.interpreter import Interpreter
@@ -109,7 +109,7 @@ def test_counts_of_two_runs_add_up_to_those_of_one():
 def test_the_energy_report_prices_the_same_counts():
     simulator, nodes = simulated("canonical")
     simulator.reset()
-    found = work.measured("canonical", simulator.plan, simulator.run(TOKENS))
+    found = counted("canonical", simulator.plan, simulator.run(TOKENS))
     for kind, attribute in (("acs", "synops"), ("graded", "graded"), ("macs", "macs"), ("dense", "dense")):
         assert getattr(found, kind) == sum(getattr(node, attribute) for node in nodes.values())
     assert found.elementwise == elementwise_totals(nodes)

@@ -7,6 +7,8 @@ import torch
 from exporters import nir as exporter
 from hw_sim import Simulator
 from hw_sim.energy import work
+from hw_sim.energy.schema import Shape
+from hw_sim.energy.shapes import gpt
 from tests.conftest import VOCAB, lively_model
 
 op_counter = pytest.importorskip("spikingjelly.activation_based.op_counter")
@@ -38,14 +40,14 @@ def test_attention_is_counted_which_spikingjelly_leaves_out():
     q = torch.randn(1, heads, t, d // heads)
     theirs = counted(lambda: torch.nn.functional.scaled_dot_product_attention(q, q, q))
     assert theirs["macs"] == 0
-    attention = [m for m in work.gpt("gpt", 1, d, VOCAB, t).matrices if m.name.endswith("attention")]
+    attention = [m for m in gpt("gpt", Shape(1, d, VOCAB), t).matrices if m.name.endswith("attention")]
     assert [m.effective for m in attention] == [2 * t * d]
 
 
 def test_sums_stay_exact_where_float32_sums_do_not():
     """NeuroBench 2.3.0 adds in float32, whose whole numbers end at 2^24."""
     parts = [work.MatrixWork(f"m{i}", work.AC, (1 << 22) + 1, 1 << 23, 1 << 23) for i in range(9)]
-    exact = work.Work("w", 1, tuple(parts), {}, True).acs
+    exact = work.Work("w", 1, tuple(parts), {}, {}, (), True).acs
     assert exact == 9 * ((1 << 22) + 1)
     rough = np.float32(0)
     for part in parts:

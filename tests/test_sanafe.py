@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hw_sim.energy import price, profiles
+from hw_sim.energy.placement import Placement
 from hw_sim.energy.work import AC, MatrixWork, Work
 
 sanafe = pytest.importorskip("sanafe")
@@ -37,7 +38,12 @@ def test_a_mapped_projection_costs_what_sana_fe_says(capfd):
     n_in, n_out = int(spikes.sum()), int((spikes @ weights > THRESHOLD).sum())
     assert theirs["neurons_fired"] == n_in + n_out
     projection = MatrixWork("p", AC, n_in * N_OUT, steps * N_IN * N_OUT, N_IN * N_OUT, N_OUT)
-    counted = Work("p", steps, (projection,), {}, True, neurons=steps * N_OUT, active=steps * N_OUT, spikes=n_out)
-    placement = price.Placement(2 * n_in / steps, n_in / steps, n_in / steps, cores=3, chips=1)
+    counted = Work(
+        "p", steps, (projection,), {}, {}, (), True, neurons=steps * N_OUT, active=steps * N_OUT, spikes=n_out
+    )
+    placement = Placement(
+        chip="Loihi 1", cores=3, chips=1, populations={"out": N_OUT}, synapses=N_IN * N_OUT,
+        messages_per_token=2 * n_in / steps, hops_ew_per_token=n_in / steps, hops_ns_per_token=n_in / steps,
+    )  # fmt: skip
     ours = price.price(counted, profiles.shipped()["loihi1-silicon"], "chip", placement=placement)
     assert ours.total_j * steps == pytest.approx(theirs["energy"]["total"], rel=1e-9)

@@ -5,7 +5,7 @@ import json
 
 from hw_sim.energy import plots, tables
 from hw_sim.energy.method import METHOD
-from hw_sim.energy.report import column_of
+from hw_sim.energy.schema import Report
 from hw_sim.energy.tables import Table
 
 STYLE = """
@@ -57,16 +57,17 @@ offer(); go();
 """
 
 
-def page(report: dict) -> str:
-    """Render a report dictionary (see `report.build`)."""
-    model, measurement = report["model"], report["measurement"]
+def page(report: Report) -> str:
+    """Render a report."""
+    model, measurement = report.model, report.measurement
     title = f"Energy of a {model['variant']} SpikeGPT, {model['n_layer']} layers of width {model['d']}"
     source = (
-        f"Measured on {measurement['tokens']:,} tokens of {report['provenance'].get('text', 'unnamed text')}"
+        f"Counted on {measurement['tokens']:,} tokens of {report.provenance.get('text', 'unnamed text')}; energies are "
+        "modelled: counts times prices"
         if measurement["measured"]
-        else "Nothing was measured: densities are assumed"
+        else "Nothing was counted: densities are assumed"
     )
-    footprint = table(tables.footprint_table(report)) if report["footprint"] else ""
+    footprint = table(tables.footprint_table(report)) if report.footprint else ""
     sections = [
         f"<h1>{html.escape(title)}</h1>",
         f"<p>{html.escape(tables.headline(report))}</p>",
@@ -78,19 +79,35 @@ def page(report: dict) -> str:
         "<h2>Energy against firing rate</h2>"
         + plots.sweep_plot(report, "rate", "density of matrix inputs, spike-driven shape"),
         "<h2>Energy against batch</h2>" + plots.sweep_plot(report, "batch", "streams that share weight reads"),
+        "<h2>At equal quality</h2>"
+        + (
+            table(tables.equal_quality_table(report))
+            if report.equal_quality.available
+            else f"<p>{html.escape(report.equal_quality.reason)}.</p>"
+        ),
+        "<h2>Ratios, with the range that the prices leave (modelled)</h2>" + table(tables.ratio_table(report)),
+        "<h2>Assumptions of rows</h2>" + table(tables.assumption_table(report)),
         "<h2>Counts</h2>" + table(tables.count_table(report)),
-        "<h2>Energy of every profile, microjoules a token</h2>" + table(tables.energy_table(report)),
+        "<h2>Energy of every profile, microjoules a token (modelled)</h2>" + table(tables.energy_table(report)),
         "<p class=note>Columns of different technologies are never to be divided by each other.</p>",
         "<h2>Element-wise operations</h2>" + table(tables.elementwise_table(report)),
         "<h2>Bytes moved</h2>" + table(tables.bytes_table(report)),
         "<h2>Matrix inputs and the density at which spikes stop paying</h2>" + table(tables.matrix_table(report)),
         "<h2>Footprint</h2>" + footprint + table(tables.memory_table(report)) + static_note(report),
-        "<h2>Prices, their sources and what they leave out</h2>"
-        + table(tables.profile_table(report)).replace("class=scroll", "class='scroll wrap'"),
+        "<h2>Chips, microjoules a token (modelled)</h2>" + wrapped(tables.chip_table(report)),
+        f"<h2>This machine (measured)</h2><p>{html.escape(report.host.what)}.</p>" + table(tables.host_table(report))
+        if report.host
+        else "",
+        "<h2>Compressors on the same text, for scale</h2>" + table(tables.compressor_table(report))
+        if report.compressors
+        else "",
+        "<h2>Published figures of other systems (context, not to be divided by)</h2>"
+        + wrapped(tables.system_table(report)),
+        "<h2>Prices, their sources and what they leave out</h2>" + wrapped(tables.profile_table(report)),
         "<h2>The paper's own accounting</h2>" + paper_section(report),
         "<h2>Method</h2>" + "".join(f"<p><b>{name}.</b> {html.escape(text)}</p>" for name, text in METHOD),
         baseline_section(report),
-        "<h2>Provenance</h2><pre class=scroll>" + html.escape(json.dumps(report["provenance"], indent=1)) + "</pre>",
+        "<h2>Provenance</h2><pre class=scroll>" + html.escape(json.dumps(report.provenance, indent=1)) + "</pre>",
     ]
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
@@ -100,21 +117,18 @@ def page(report: dict) -> str:
     )
 
 
-def choices(report: dict) -> dict[str, list[str]]:
+def choices(report: Report) -> dict[str, list[str]]:
     """Precisions of every profile that prices at least one row."""
-    columns = report["rows"][0]["energy_j"]
     found: dict[str, list[str]] = {}
-    for name, profile in report["profiles"].items():
-        for precision in profile["precisions"]:
-            if (name if precision == "chip" else f"{name}-{precision}") in columns:
-                found.setdefault(name, []).append(precision)
+    for column in report.columns:
+        found.setdefault(column.profile, []).append(column.precision)
     return found
 
 
-def switch(report: dict) -> str:
+def switch(report: Report) -> str:
     """The choice of a price column, and the table and sentence that follow it."""
     options = "".join(f"<option>{html.escape(name)}</option>" for name in choices(report))
-    body = "".join(f"<tr><td>{html.escape(r['name'])}</td>{'<td></td>' * 5}</tr>" for r in report["rows"])
+    body = "".join(f"<tr><td>{html.escape(r.name)}</td>{'<td></td>' * 5}</tr>" for r in report.rows)
     return (
         f"<p><label>Prices <select id=profile>{options}</select></label>"
         "<label>Precision <select id=precision></select></label></p><p id=verdict></p>"
@@ -124,41 +138,48 @@ def switch(report: dict) -> str:
     )
 
 
-def embedded(report: dict) -> str:
+def embedded(report: Report) -> str:
     """What the switch reads, safe inside a script element."""
-    rows = [{k: r[k] for k in ("name", "energy_j", "unpriced")} for r in report["rows"]]
+    rows = [
+        {"name": r.name, "energy_j": r.energy_j, "unpriced": {k: list(v) for k, v in r.unpriced.items()}}
+        for r in report.rows
+    ]
     references = {
-        column: {name: column_of(column, name) for name in report["ratios"]} for column in report["rows"][0]["energy_j"]
+        column.name: {c.reference: c.column for c in report.comparisons if c.column == column.name}
+        for column in report.columns
     }
-    data = {"rows": rows, "verdicts": report["verdicts"], "choices": choices(report), "references": references}
+    data = {"rows": rows, "verdicts": report.verdicts, "choices": choices(report), "references": references}
     return json.dumps(data).replace("<", "\\u003c")
 
 
-def static_note(report: dict) -> str:
+def static_note(report: Report) -> str:
     """Static power against token rate."""
-    sweep = report["sweeps"]["token_rate"]
+    sweep = report.sweeps["token_rate"]
     parts = [
         f"{column}: "
         + ", ".join(f"{j * 1e6:,.4g} uJ at {rate:,.0f}/s" for rate, j in zip(sweep["x"], values, strict=True))
         for column, values in sweep["static_j"].items()
     ]
-    return "".join(
-        f"<p class=note>Static energy a token of {sweep['chips']} chip(s), {html.escape(part)}</p>" for part in parts
-    )
+    return "".join(f"<p class=note>Static energy a token of all chips, {html.escape(part)}</p>" for part in parts)
 
 
-def paper_section(report: dict) -> str:
-    paper = report["paper_accounting"]
+def paper_section(report: Report) -> str:
+    paper = report.paper_accounting
     return (
         f"<p>At T = {paper['context']}, d = {paper['d']}, rate {paper['rate']}: {paper['ratio']:.2f}x (grade: "
         f"{paper['grade']}). Why it differs from the measured rows: {html.escape(paper['why_it_differs'])}</p>"
     )
 
 
-def baseline_section(report: dict) -> str:
+def baseline_section(report: Report) -> str:
     """Formula and reference of the analytic rows, if asked for."""
-    rows = [[r["name"], r["formula"], r["reference"]] for r in report["rows"] if "formula" in r]
+    rows = [[r.name, r.formula, r.reference or ""] for r in report.rows if r.formula]
     return "<h2>Analytic rows</h2>" + table((["system", "operations a token", "reference"], rows)) if rows else ""
+
+
+def wrapped(content: Table) -> str:
+    """A table whose cells may break into lines."""
+    return table(content).replace("class=scroll", "class='scroll wrap'")
 
 
 def table(content: Table) -> str:

@@ -1,5 +1,6 @@
 """One model on one text: its counts, its quality, and the class of every matrix input."""
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,38 +8,60 @@ from dataclasses import dataclass
 import nir
 import numpy as np
 
-from hw_sim.counts.counts import Result
-from hw_sim.energy import work
-from hw_sim.energy.work import Work
+from hw_sim.counts.counts import Counts, merge
+from hw_sim.energy.quality import Interval, interval_of
+from hw_sim.energy.schema import Shape
+from hw_sim.energy.vectors import Operation, vector_work
+from hw_sim.energy.work import AC, GRADED, MAC, MatrixWork, Tensor, Work
 from hw_sim.graph import reference
 from hw_sim.graph.wiring import Wiring
+from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
-from hw_sim.run.streams import next_token_nats
+from hw_sim.run.streams import next_token_nats, token_nats
+from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
+LOGITS = 1 << 21  # kept at a time
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Layers, width and vocabulary."""
-
-    n_layer: int
-    d: int
-    vocab: int
-
-
-@dataclass(frozen=True)
 class Measurement:
-    """A model run on a text; `observed` is the share of zeros, zeros or ones, and whole numbers at matrix inputs."""
+    """A model run on a text: what it did, and how well it predicted.
 
-    name: str  # of its row
+    `nats` (T - 1,) is -ln p of every one of `tokens` (T,) after the first; `observed` the share of zeros, zeros or
+    ones, and whole numbers at matrix inputs.
+    """
+
     variant: str
     shape: Shape
     work: Work
-    bits_per_byte: float | None
-    result: Result
+    plan: Plan
+    counts: Counts
+    tokens: np.ndarray
+    tokenizer: Tokenizer
+    nats: np.ndarray
     observed: dict[str, dict[str, float]]
+    file: str | None = None
+
+    @property
+    def bits_per_byte(self) -> float:
+        """-log2 p of all tokens after the first, over the bytes that they stand for."""
+        return self.bits_per_byte_of(len(self.tokens))
+
+    def bits_per_byte_of(self, n: int) -> float:
+        """The quality on the first `n` tokens."""
+        return math.fsum(self.nats[: n - 1]) / math.log(2) / len(self.tokenizer.decode(self.tokens[1:n]))
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the bits per byte: see `quality.interval_of`."""
+        return interval_of(self.nats, self.tokens, self.tokenizer)
+
+    @property
+    def text_sha256(self) -> str:
+        """Of the bytes that were read."""
+        return hashlib.sha256(self.tokenizer.decode(self.tokens)).hexdigest()
 
 
 def measure(
@@ -48,26 +71,79 @@ def measure(
     tokens: np.ndarray,
     tokenizer: Tokenizer,
     progress: Callable[[int], None] = lambda done: None,
+    file: str | None = None,
 ) -> Measurement:
     """Run `tokens` (T,) through a graph from an empty state; raises UserError as the simulator does."""
     simulator = Simulator.from_nir(graph)
-    result = simulator.run(tokens, progress=progress)
+    plan = simulator.plan
+    nats, parts, piece = [], [], max(1, LOGITS // shape_of(plan).vocab)
+    for low in range(0, len(tokens), piece):
+        result = simulator.run(tokens[low : low + piece], progress=progress)
+        targets = tokens[low + 1 : low + 1 + piece]
+        nats.append(token_nats(result.logits[: len(targets)], targets))
+        parts.append(Counts(result.matrices, result.populations))
+    counts = merge(parts)
     return Measurement(
-        name,
         variant,
-        shape_of(result),
-        work.measured(name, simulator.plan, result),
-        bits_per_byte(result.logits, tokens, tokenizer),
-        result,
-        {} if simulator.plan.integer else observe(graph, tokens[:OBSERVED_TOKENS]),
+        shape_of(plan),
+        counted(name, plan, counts),
+        plan,
+        counts,
+        tokens,
+        tokenizer,
+        np.concatenate(nats),
+        {} if plan.integer else observe(graph, tokens[:OBSERVED_TOKENS]),
+        file,
     )
 
 
-def shape_of(result: Result) -> Shape:
-    """Read the shape off the matrices of a run."""
-    head = next(m for m in result.matrices if m.name == "head")
-    layers = sum(m.name.endswith("_att_key") for m in result.matrices)
-    return Shape(layers, head.fan_in, head.fan_out)
+def counted(name: str, plan: Plan, result: Counts) -> Work:
+    """The counts of a simulated run."""
+    matrices = tuple(
+        MatrixWork(m.name, AC if m.spike_fed else GRADED if m.graded else MAC, m.effective, m.dense,
+                   m.fan_in * m.fan_out, m.fan_out)
+        for m in result.matrices
+    )  # fmt: skip
+    tokens = result.matrices[0].tokens
+    read = {m.name: m.active_inputs if m.spike_fed else m.tokens * m.fan_in for m in result.matrices}
+    tables = [plan.row(int(i)) for i in plan.rows(Op.EMBED)]
+    operations = []
+    for i in range(len(plan.table)):
+        row, operation = plan.row(i), plan.operation(i)
+        if row.op != Op.OUTPUT:
+            fetched = read[plan.names[i]] if operation.matrix else 0
+            forgets = operation.fires and not operation.looks_back(row)
+            operations.append(Operation(operation.op, row.n_out, row.n_in, fetched, forgets=forgets))
+    found = vector_work(operations, tokens)
+    return Work(
+        name,
+        tokens,
+        matrices,
+        found.components,
+        found.channels,
+        (*found.tensors, *(Tensor("embedding", t.n_in * t.n_out, t.n_out * tokens) for t in tables)),
+        counted=True,
+        state_words=len(plan.state),
+        neurons=sum(p.updates for p in result.populations),
+        active=sum(p.active for p in result.populations),
+        spikes=sum(p.spikes for p in result.populations),
+    )
+
+
+def variant_of(graph: nir.NIRGraph) -> str:
+    """Which variant a SpikeGPT graph is, by its structure. Raises UserError for other networks."""
+    if "block0_att_key" not in graph.nodes or "head" not in graph.nodes:
+        raise UserError("this graph is not a SpikeGPT: it has no node block0_att_key or head")
+    if "block0_att_key_lif" in graph.nodes:
+        return "spike-driven"
+    return "canonical" if "block0_att_lif" in graph.nodes else "continuous"
+
+
+def shape_of(plan: Plan) -> Shape:
+    """Read the shape off the matrices of a plan."""
+    rows = {plan.names[i]: i for i in plan.matrices}
+    head, layers = rows["head"], sum(name.endswith("_att_key") for name in rows)
+    return Shape(layers, int(plan.field("n_in")[head]), int(plan.field("n_out")[head]))
 
 
 def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) -> float:

@@ -10,6 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hw_sim.energy.schema import Report
+
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"  # Okabe and Ito 2008
 PALETTE = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", GREY)
 SIDES = {
@@ -20,10 +22,10 @@ SIDES = {
 SHOWN = ("45nm-compute-fp32", "45nm-memory-fp32")
 
 
-def synops_plot(report: dict) -> str:
+def synops_plot(report: Report) -> str:
     """Stacked bars: operations a token by layer and part."""
     layers: dict[str, dict[str, float]] = defaultdict(dict)
-    for m in report["matrices"]:
+    for m in report.matrices:
         layer, _, part = m["name"].partition("_")
         layers[layer][part or "head"] = m["synops_per_token"]
     parts = list(dict.fromkeys(p for values in layers.values() for p in values))
@@ -32,8 +34,8 @@ def synops_plot(report: dict) -> str:
         bottoms = [sum(v.get(p, 0) for p in parts[: parts.index(part)]) / 1e3 for v in layers.values()]
         heights = [v.get(part, 0) / 1e3 for v in layers.values()]
         axes.bar(list(layers), heights, bottom=bottoms, label=part.replace("_", " "), color=color)
-    dense = sum(m["dense_per_token"] for m in report["matrices"])
-    done = sum(m["synops_per_token"] for m in report["matrices"])
+    dense = sum(m["dense_per_token"] for m in report.matrices)
+    done = sum(m["synops_per_token"] for m in report.matrices)
     axes.set_title(f"{done / dense:.1%} of the dense operations are done")
     axes.set_ylabel("thousand operations a token")
     axes.tick_params(axis="x", rotation=45 if len(layers) > 8 else 0)
@@ -41,9 +43,9 @@ def synops_plot(report: dict) -> str:
     return as_svg(figure)
 
 
-def sweep_plot(report: dict, sweep: str, xlabel: str) -> str:
+def sweep_plot(report: Report, sweep: str, xlabel: str) -> str:
     """Energy a token along one sweep, a panel for arithmetic alone and one with memory."""
-    data = report["sweeps"][sweep]
+    data = report.sweeps[sweep]
     shown = [column for column in SHOWN if column in data["ours_j"]]
     figure, panels = plt.subplots(1, max(1, len(shown)), figsize=(9, 4), squeeze=False)
     for axes, column in zip(panels[0], shown, strict=False):
@@ -67,11 +69,11 @@ def finding(data: dict, column: str) -> str:
     return f"{other} costs {ends[0]:.3g}x as much at {data['x'][0]:g}, {ends[1]:.3g}x at {data['x'][-1]:g}"
 
 
-def mark_density(axes: Axes, report: dict) -> None:
+def mark_density(axes: Axes, report: Report) -> None:
     """Where this model stands on the axis of rates."""
-    density = report["measurement"]["density"]
-    kind = "measured" if report["measurement"]["measured"] else "assumed"
-    if report["model"]["variant"] == "spike-driven" and density:
+    density = report.measurement["density"]
+    kind = "measured" if report.measurement["measured"] else "assumed"
+    if report.model["variant"] == "spike-driven" and density:
         axes.axvline(density, color=GREY, linestyle="--", label=f"{kind} density {density:.3f}")
 
 

@@ -1,195 +1,192 @@
-"""Counts times prices: joules per token of a Work under a Profile, term by term, with what stays unpriced."""
+"""Counts times prices: joules per token of a Work in a price column, term by term, and what meets no price."""
 
-import json
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-import numpy as np
+from hw_sim.energy import lemaire
+from hw_sim.energy.chips import static_power
+from hw_sim.energy.placement import Placement
+from hw_sim.energy.profiles import LEMAIRE, Prices, Profile
+from hw_sim.energy.settings import Settings
+from hw_sim.energy.work import AC, GRADED, MAC, TERNARY, Work
 
-from hw_sim.energy.profiles import LEMAIRE, Profile
-from hw_sim.energy.work import AC, Work
-from spikegpt.errors import UserError
-
-LEVELS = (("8KB", 8192), ("32KB", 32768), ("1MB", 1 << 20), ("DRAM", float("inf")))  # a tensor sits in the smallest
+TERMS = {AC: "accumulates", MAC: "multiply-accumulates", GRADED: "multiply-accumulates", TERNARY: "ternary additions"}
+ROLES = {  # role of a tensor -> term
+    "weights": "weight reads", "accumulators": "accumulator traffic", "embedding": "embedding",
+    "parameters": "constants", "state": "state", "activations": "activations", "kv": "KV cache",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Energy:
-    """Joules per token by term; `unpriced` names counts above zero that this profile has no price for."""
+    """Joules per token by term; `unpriced` are the counts per token that meet no price in this column."""
 
     terms: dict[str, float]
-    unpriced: tuple[str, ...]
+    unpriced: dict[str, float]
 
     @property
     def total_j(self) -> float:
         return sum(self.terms.values())
 
 
-@dataclass(frozen=True)
-class Placement:
-    """Spike traffic of a declared mapping onto cores, per token."""
+class Access(NamedTuple):
+    """Words of tensors of one role and size read and written a token; `size` in bytes, all copies that must be held."""
 
-    messages_per_token: float
-    hops_ew_per_token: float
-    hops_ns_per_token: float
-    cores: int
-    chips: int
+    role: str
+    words: float
+    bits: int
+    size: float
 
 
-def read_placement(path: str | Path) -> Placement:
-    """Read the keys of Placement from a JSON file, or from its "placement" if it has one, as mapping.json does; others
-    are ignored. Raises UserError naming the key at fault."""
-    try:
-        values = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as a placement: {error}") from error
-    values = values.get("placement", values) if isinstance(values, dict) else values
-    found: dict[str, Any] = {}
-    for field in fields(Placement):
-        value = values.get(field.name) if isinstance(values, dict) else None
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise UserError(f"{path}: a placement needs {field.name}, a number of at least 0")
-        found[field.name] = value
-    return Placement(**found)
+def share_read(density: float, n: int) -> float:
+    """Reads of a row of weights for each of `n` tokens that share it: (1 - (1 - r)^n) / n.
+
+    A row is read once if any of them has an active input there; they are taken to be independent. 1 / n where every
+    input is active, r for one token.
+    """
+    return density if n == 1 else (1 - (1 - density) ** n) / n
+
+
+def accesses(work: Work, prices: Prices, streams: int = 1) -> Iterator[Access]:
+    """Every tensor that a token touches, with the bits and the size that a column gives it.
+
+    `streams` share the reads of weights and constants, and so do the tokens of a prompt. Each stream keeps a state and
+    a cache of its own, each of these tokens its activations: what all of them keep must fit. Accumulators take the
+    outputs of one token: outputs are worked through in blocks, as a dense product keeps its sums in registers.
+    """
+    weight = prices.weight_bits or 0
+    wide = prices.accumulator_bits or weight
+    bits = {
+        "embedding": weight,
+        "parameters": prices.state_bits or wide,
+        "state": prices.state_bits or wide,
+        "activations": prices.activation_bits or weight,
+        "kv": prices.kv_bits or weight,
+    }
+    sharing = streams * work.prompt
+    for m, copies in work.alike.items():
+        if not m.weights:
+            continue
+        own = m.bits or weight
+        read = share_read(m.effective / m.dense, sharing) * m.dense * copies / work.tokens
+        yield Access("weights", read, own, m.weights * own / 8)
+        if m.kind == AC:
+            yield Access("accumulators", 2 * m.effective * copies / work.tokens, wide, m.fan_out * wide / 8)
+    for t in work.tensors:
+        moved = t.moved * t.copies / work.tokens / (sharing if t.shared else 1)
+        held = 1 if t.shared or t.role == "embedding" else sharing if t.role == "activations" else streams
+        yield Access(t.role, moved, bits[t.role], t.words * held * bits[t.role] / 8)
 
 
 def price(
-    work: Work,
-    profile: Profile,
-    precision: str,
-    *,
-    batch: int = 1,
-    weight_level: str = "",
-    placement: Placement | None = None,
+    work: Work, profile: Profile, precision: str, *, streams: int = 1, placement: Placement | None = None
 ) -> Energy | None:
-    """Energy per token, or None where the profile prices none of the row's matrices (a GPT on Loihi).
-
-    `batch` streams share one read of a densely used weight; a spike event always reads its own. `weight_level` forces
-    the memory that weights and KV cache are read from; by default each tensor sits in the smallest that holds it.
-    """
+    """Energy per token, or None where the profile prices none of the row's matrices (a GPT on Loihi)."""
+    prices = profile.precisions[precision]  # type: ignore[index]  # precisions are checked on load
+    if (prices.mac_j is None or profile.accounting == LEMAIRE) and not work.spiking:
+        return None
     if profile.accounting == LEMAIRE:
-        return price_lemaire(work, profile, precision)
-    prices = profile.precisions[precision]
-    if "mac_j" not in prices and not work.acs:
-        return None
-    terms: dict[str, float] = {}
-    priced: set[str] = set()
-
-    def charge(term: str, count: float, unit_j: float) -> None:
-        terms[term] = terms.get(term, 0.0) + count * unit_j / work.tokens
-
-    charge("accumulates", work.acs, prices["ac_j"])
-    if "mac_j" in prices:
-        charge("multiply-accumulates", work.macs + work.graded, prices["mac_j"])
-    if "mac_j" in prices or not work.macs + work.graded:
-        priced.add("mac")
-    if "neuron_active_j" in prices:
-        charge("neuron updates", work.active, prices["neuron_active_j"])
-        charge("neuron updates", work.neurons - work.active, prices["neuron_idle_j"])
-        charge("spikes", work.spikes, prices["spike_j"])
-    if placement and "hop_ew_j" in prices:
-        terms["messages"] = placement.messages_per_token * prices.get("message_j", 0.0)
-        terms["hops"] = (
-            placement.hops_ew_per_token * prices["hop_ew_j"] + placement.hops_ns_per_token * prices["hop_ns_j"]
-        )
-        priced.add("messages")
-    if profile.levels:
-        bits, accumulator_bits = prices["weight_bits"], prices["accumulator_bits"]
-        near = profile.level(profile.accumulator_level).access_j_per_bit
-
-        def access(words: float) -> float:
-            level = profile.level(weight_level) if weight_level else profile.level_for(words * bits / 8)
-            return level.access_j_per_bit * bits
-
-        for m in work.matrices:
-            if m.kind == AC:
-                charge("weight reads", m.effective, access(m.weights))
-                charge("accumulator traffic", m.effective, 2 * accumulator_bits * near)
-            elif m.weights:
-                charge("weight reads", m.effective / (batch * work.reuse), access(m.weights))
-        charge("state", 2 * work.state_words, bits * near)  # vectors of a layer's width: the smallest memory
-        if work.kv_words:
-            charge("KV cache", work.kv_read + work.kv_written, access(work.kv_words / work.kv_tensors))
-    return Energy(terms, tuple(term for term in profile.unpriced if term not in priced))
+        terms, unpriced = lemaire.terms(work, profile, prices)
+        return Energy(terms, unpriced)
+    found = _Bill(work.tokens)
+    for kind, term in TERMS.items():
+        unit = prices.mac_j if kind in (MAC, GRADED) else prices.ac_j
+        found.charge(term, work.done(kind), unit, "mac" if kind in (MAC, GRADED) else "ac")
+    _vectors(found, work, prices)
+    _chip(found, work, prices, placement)
+    _moves(found, work, profile, prices, streams)
+    return Energy(found.terms, found.unpriced)
 
 
-def price_lemaire(work: Work, profile: Profile, precision: str) -> Energy | None:
-    """Operations, addressing and memory of the matrices that spikes drive, after Lemaire et al. 2022.
+def costs(
+    work: Work, settings: Settings, precision: str | None = None, *, placeable: bool = False
+) -> dict[str, dict[str, Energy]]:
+    """Energy per token by column, under its prices ("") and under each of its alternatives, where they price the work.
 
-    arXiv 2210.13107: a layer with theta input spikes does theta N_out additions, one MAC a neuron and step, one
-    addition a spike sent; theta N_out additions of addresses; and reads theta spikes, theta N_out weights, and reads
-    and writes theta N_out + N_out potentials, each access at a price linear in the size of its memory.
+    `precision` is the only one that the work is of; None: any. A chip for spikes prices what is `placeable` alone, with
+    the traffic of its site, and the static power of all its chips.
     """
-    if not work.acs:
-        return None
-    prices = profile.precisions[precision]
-    bits = prices["weight_bits"]
-    sizes, costs = zip(
-        (0.0, 0.0), *((level.bytes, 64 * level.access_j_per_bit) for level in profile.levels), strict=True
-    )
-
-    def access(words: float) -> float:
-        size = words * bits / 8
-        if size > sizes[-1]:  # beyond the table: along its last piece
-            return costs[-1] + (size - sizes[-1]) * (costs[-1] - costs[-2]) / (sizes[-1] - sizes[-2])
-        return float(np.interp(size, sizes, costs))
-
-    terms = {"accumulates": work.acs * prices["ac_j"], "addressing": work.acs * prices["address_j"], "memory": 0.0}
-    for m in work.matrices:
-        if m.kind == AC:
-            fan_out = m.fan_out or 1
-            theta = m.effective / fan_out
-            potentials = m.effective + fan_out * work.tokens
-            terms["memory"] += theta * access(m.weights / fan_out) + m.effective * access(m.weights)
-            terms["memory"] += 2 * potentials * access(fan_out)
-    terms["neuron updates"] = work.neurons * prices["mac_j"] + work.spikes * prices["ac_j"]
-    return Energy({k: v / work.tokens for k, v in terms.items()}, profile.unpriced)
+    found = {}
+    for column in settings.columns:
+        if not (placeable if settings.spiking_chip(column) else precision in (None, column.precision)):
+            continue
+        site = settings.site(column)
+        priced = {
+            name: price(work, p, column.precision, streams=settings.batch, placement=site.placement if site else None)
+            for name, p in settings.turned[column.name].items()
+        }
+        watts = settings.profile(column).static_w_per_chip
+        static = static_power(watts, site, settings.tokens_per_s) if site else {}
+        if energies := {name: replace(e, terms=e.terms | static) for name, e in priced.items() if e}:
+            found[column.name] = energies
+    return found
 
 
-def traffic(work: Work, weight_bits: int, batch: int = 1) -> dict[str, float]:
-    """Bytes moved a token by memory level, each tensor in the smallest that holds it; accumulators in the first."""
-    moved = {name: 0.0 for name, _ in LEVELS}
+class _Bill:
+    """Collects terms and what has no price."""
 
-    def move(words: float, tensor_words: float) -> None:
-        level = next(name for name, size in LEVELS if tensor_words * weight_bits / 8 <= size)
-        moved[level] += words * weight_bits / 8 / work.tokens
+    def __init__(self, tokens: int):
+        self.tokens, self.terms, self.unpriced = tokens, {}, {}  # type: int, dict[str, float], dict[str, float]
 
-    for m in work.matrices:
-        if m.weights:
-            move(m.effective / (1 if m.kind == AC else batch * work.reuse), m.weights)
-        if m.kind == AC:
-            move(2 * m.effective, 1)
-    move(work.kv_read + work.kv_written, work.kv_words / work.kv_tensors)
-    move(2 * work.state_words, work.state_words / work.tokens)
+    def charge(self, term: str, count: float, unit_j: float | None, name: str) -> None:
+        """`count` over all tokens at a price each; without one it is unpriced under `name`."""
+        if not count:
+            return
+        held, key = (self.unpriced, name) if unit_j is None else (self.terms, term)
+        held[key] = held.get(key, 0.0) + count / self.tokens * (1.0 if unit_j is None else unit_j)
+
+
+def _vectors(bill: _Bill, work: Work, prices: Prices) -> None:
+    """Element-wise work: a component at its own price a channel, else by kind."""
+    for component, kinds in work.components.items():
+        if component == "neurons" and prices.neuron_active_j is not None:
+            continue  # an update has a price of its own
+        own = getattr(prices, f"{component}_j", None)
+        if own is not None:
+            bill.charge("element-wise", work.channels[component], own, component)
+            continue
+        for kind, count in kinds.items():
+            bill.charge("element-wise", count, getattr(prices, f"{kind}_j"), component)
+
+
+def _chip(bill: _Bill, work: Work, prices: Prices, placement: Placement | None) -> None:
+    """Neuron updates, spikes, messages and hops, where a profile knows them."""
+    if prices.neuron_active_j is not None:
+        bill.charge("neuron updates", work.active, prices.neuron_active_j, "neurons")
+        bill.charge("neuron updates", work.neurons - work.active, prices.neuron_idle_j, "neurons")
+        bill.charge("spikes", work.spikes, prices.spike_j, "spikes")
+    if not work.spiking or prices.hop_ew_j is None:
+        return
+    if placement is None:
+        bill.charge("messages", work.spikes, None, "messages")
+        return
+    bill.charge("messages", placement.messages_per_token * work.tokens, prices.message_j, "messages")
+    bill.charge("hops", placement.hops_ew_per_token * work.tokens, prices.hop_ew_j, "hops")
+    bill.charge("hops", placement.hops_ns_per_token * work.tokens, prices.hop_ns_j, "hops")
+
+
+def _moves(bill: _Bill, work: Work, profile: Profile, prices: Prices, streams: int) -> None:
+    """Reads and writes of memory, by the size of each tensor or, without a memory, at a price a word."""
+    on_chip = prices.neuron_active_j is not None  # weights, accumulators and membranes are in its operations' prices
+    for access in accesses(work, prices, streams):
+        if access.role in profile.without or (on_chip and access.role in ("weights", "accumulators", "state")):
+            continue
+        if profile.memory:
+            pinned = profile.memory.accumulator_level if access.role == "accumulators" else None
+            level = profile.memory.level(pinned) if pinned else None
+            bit = level.access_j_per_bit if level else profile.memory.access_j_per_bit(access.size)
+            unit: float | None = bit * access.bits
+        else:
+            word = {"embedding": prices.embedding_j, "state": prices.state_j, "activations": prices.activation_j}
+            unit = word.get(access.role)
+        bill.charge(ROLES[access.role], access.words * work.tokens, unit, access.role)
+
+
+def traffic(work: Work, profile: Profile, precision: str, streams: int = 1) -> dict[str, float]:
+    """Bytes moved a token by level of a profile's memory: each tensor in the smallest that holds it, as priced."""
+    assert profile.memory is not None
+    moved = {level.name: 0.0 for level in profile.memory.levels}
+    for a in accesses(work, profile.precisions[precision], streams):  # type: ignore[index]
+        moved[profile.memory.level_for(a.size).name] += a.words * a.bits / 8
     return moved
-
-
-def paper_table1(context: int, d: int, rate: float = 0.15) -> tuple[float, float]:
-    """The paper's own accounting for one layer over a whole window: joules of its Transformer and of its SpikeGPT.
-
-    4.5 pJ (9 T d^2 + 5 T^2) against 0.9 pJ * rate * 9 T d^2 + 4.5 pJ * 6 T d (arXiv 2302.13939). An assumption, not
-    a count: it applies the firing rate of the LIF outputs to matrix inputs that are real numbers.
-    """
-    transformer = 4.5e-12 * (9 * context * d * d + 5 * context * context)
-    spiking = 0.9e-12 * rate * 9 * context * d * d + 4.5e-12 * 6 * context * d
-    return transformer, spiking
-
-
-def break_even_density(profile: Profile, precision: str, fan_in: int, fan_out: int, batch: int = 1) -> float | None:
-    """Density at which one projection costs the same on spikes as densely; above 1 the profile never says no to spikes.
-
-    r* = (E_mac + E_w / B) / (E_ac + E_w + E_v), with E_w one weight read and E_v one accumulator read and write.
-    None where the profile has no price for a MAC.
-    """
-    prices = profile.precisions[precision]
-    if "mac_j" not in prices or profile.accounting:
-        return None
-    weight = accumulator = 0.0
-    if profile.levels:
-        weight = (
-            profile.level_for(fan_in * fan_out * prices["weight_bits"] / 8).access_j_per_bit * prices["weight_bits"]
-        )
-        near = profile.level(profile.accumulator_level).access_j_per_bit
-        accumulator = 2 * prices["accumulator_bits"] * near
-    return (prices["mac_j"] + weight / batch) / (prices["ac_j"] + weight + accumulator)

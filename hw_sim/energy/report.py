@@ -1,191 +1,200 @@
-"""The energy report as one plain dictionary: rows of models, columns of counts and prices, and what was left out.
-
-Schema `spikegpt-energy-report-1`; see docs/report.md. Every number is per token unless its name says otherwise.
-"""
+"""The energy report: models and settings in, one typed record out (hw_sim/energy/schema.py, docs/report.md)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
-from hw_sim.energy import profiles, work
-from hw_sim.energy.baselines import BASELINES
-from hw_sim.energy.measure import Measurement, Shape
-from hw_sim.energy.price import Placement, break_even_density, paper_table1, price, traffic
-from hw_sim.energy.profiles import Profile
-from hw_sim.energy.sweeps import Column, sweeps
+import msgspec
+
+from hw_sim.energy import break_even, paper
+from hw_sim.energy.chips import ChipColumn, Counts, Site, chip_column
+from hw_sim.energy.compare import compare, in_short
+from hw_sim.energy.compressors import Compressed
+from hw_sim.energy.entries import Entry, analytic, derived, measured, prompt_of, row, transformers
+from hw_sim.energy.front import equal_quality
+from hw_sim.energy.host import Host
+from hw_sim.energy.price import costs
+from hw_sim.energy.quality import BLOCK, DRAWS, LEVEL, SEED, TextRead
+from hw_sim.energy.schema import Assumption, Report, Row, Shape
+from hw_sim.energy.settings import Settings
+from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
+from hw_sim.energy.sweeps import sweeps
+from hw_sim.energy.systems import published_systems
+from hw_sim.energy.verdict import findings, verdicts
 from hw_sim.energy.work import AC, Work
 
-SCHEMA = "spikegpt-energy-report-1"
-DERIVED = ("continuous", "canonical")  # rows that follow from shapes where nobody measured them
-BITS = {"fp32": 32, "fp16": 16, "int8": 8}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the comparison assumes: the Transformer's position, streams that share weight reads, prices, placement."""
-
-    context: int = 1024
-    batch: int = 1
-    mode: str = work.DECODE
-    priced: Mapping[str, Profile] = field(default_factory=profiles.shipped)
-    precisions: tuple[str, ...] = ()  # none named: all
-    placement: Placement | None = None
-    baselines: bool = False
-    footprints: tuple[dict, ...] = ()
-    gpt_bits_per_byte: float | None = None
-
-    @property
-    def columns(self) -> list[Column]:
-        """(column name, profile, precision) of every price column; a publication's own formula prices no counts."""
-        return [
-            (name if precision == "chip" else f"{name}-{precision}", profile, precision)
-            for name, profile in self.priced.items()
-            for precision in profile.precisions
-            if profile.accounting != profiles.PAPER and (not self.precisions or precision in (*self.precisions, "chip"))
-        ]
-
-
-def row_of(w: Work, bpb: float | None, settings: Settings, only: str | None = None, **more: object) -> dict:
-    """One model of the report; `only` restricts it to the columns of one precision."""
-    energy: dict[str, float | None] = {}
-    terms, unpriced = {}, {}
-    placed = settings.placement if w.acs else None
-    for column, profile, precision in settings.columns:
-        fits = not only or precision == only
-        priced = price(w, profile, precision, batch=settings.batch, placement=placed) if fits else None
-        energy[column] = priced.total_j if priced else None
-        if priced:
-            terms[column], unpriced[column] = priced.terms, list(priced.unpriced)
-    return {
-        "name": w.name,
-        "counts": "measured" if w.measured else "derived from shapes",
-        "bits_per_byte": bpb,
-        "dense": w.dense / w.tokens,
-        "effective_macs": w.macs / w.tokens,
-        "effective_acs": w.acs / w.tokens,
-        "graded": w.graded / w.tokens,
-        "synops": (w.macs + w.acs + w.graded) / w.tokens,
-        "elementwise": {k: v / w.tokens for k, v in w.elementwise.items()},
-        "neuron_updates": w.neurons / w.tokens,
-        "neurons_active": w.active / w.tokens,
-        "spikes": w.spikes / w.tokens if w.measured or w.acs or not w.neurons else None,
-        "messages": placed.messages_per_token if placed else None,
-        "hops": placed.hops_ew_per_token + placed.hops_ns_per_token if placed else None,
-        "bytes": {
-            precision: traffic(w, bits, settings.batch) for precision, bits in BITS.items() if only in (None, precision)
-        },
-        "weight_words": sum(m.weights for m in w.matrices),
-        "state_words": w.state_words / w.tokens,
-        "kv_words": w.kv_words,
-        "energy_j": energy,
-        "energy_terms_j": terms,
-        "unpriced": unpriced,
-        "totals": {"tokens": w.tokens, "dense": w.dense, "effective_macs": w.macs, "effective_acs": w.acs},
-        **more,
-    }
+if TYPE_CHECKING:
+    from hw_sim.energy.measure import Measurement
 
 
 def build(
-    measured: Sequence[Measurement],
+    models: "Sequence[Measurement]",
     settings: Settings,
     *,
-    int8: Measurement | None = None,
+    int8: "Measurement | None" = None,
     what_if: tuple[Shape, float | Mapping[str, float]] | None = None,
     provenance: dict | None = None,
-) -> dict:
+    text: TextRead | None = None,
+    compressors: Sequence[Compressed] = (),
+    host: Host | None = None,
+) -> Report:
     """Compare the first measured model (or, without one, the assumed densities of `what_if`) with everything else.
 
     `int8` is the first model quantised, for its own quality and activity.
     """
+    entries = lineup(models, settings, int8, what_if)
+    subject = next(e for e in entries if e.role == "subject")
+    twin = next(e for e in entries if e.variant == CONTINUOUS and e.shape == subject.shape and e.precision is None)
+    priced = {e.name: costs(e.work, settings, e.precision, placeable=e.placeable) for e in entries}
+    rows = [row(e, settings, priced[e.name]) for e in entries]
+    own = next(r for r in rows if r.name == subject.name)
+    comparisons = [c for e in entries if e.name != subject.name for c in compare(e, subject, settings, priced)]
+    quality = equal_quality(entries, settings, priced)
+    limits = model_limits(subject, twin, settings)
+    chips = chip_columns(entries, rows, settings)
+    return Report(
+        model=model_facts(subject),
+        measurement=measurement_facts(subject, settings, text),
+        columns=settings.columns,
+        rows=tuple(rows),
+        comparisons=tuple(comparisons),
+        ratios=in_short(comparisons),
+        equal_quality=quality,
+        findings=tuple(findings(entries, settings, comparisons, quality)),
+        verdicts=verdicts(entries, settings, comparisons, quality, limits, own)
+        | {c.column: f"{c.text}." for c in chips},
+        profiles={name: msgspec.to_builtins(p) for name, p in settings.priced.items()},
+        break_even=limits,
+        matrices=tuple(matrices(subject, settings)),
+        populations=tuple(populations(subject)),
+        sweeps=sweeps(subject.shape, subject, twin, settings),
+        footprint=settings.footprints,
+        chips=chips,
+        compressors=tuple(compressors),
+        host=host,
+        systems=published_systems(),
+        paper_accounting=paper.accounting(),
+        provenance=provenance or {},
+    )
+
+
+def lineup(
+    models: "Sequence[Measurement]",
+    settings: Settings,
+    int8: "Measurement | None",
+    what_if: tuple[Shape, float | Mapping[str, float]] | None,
+) -> list[Entry]:
+    """All rows in order: Transformers, what was not run, the models, the first one in int8, other systems."""
     if what_if:
         shape, density = what_if
-        subject = work.spikegpt("spike-driven", shape.n_layer, shape.d, shape.vocab, density)
+        given = Assumption(name="density of matrix inputs", value=written(density), source="given by the user")
+        work = spikegpt(SPIKE_DRIVEN, SPIKE_DRIVEN, shape, density, prompt=prompt_of(settings), assumptions=(given,))
+        own = [Entry(work, SPIKE_DRIVEN, "subject", shape)]
     else:
-        shape, subject = measured[0].shape, measured[0].work
-    args = (shape.n_layer, shape.d, shape.vocab)
-    gpts = {p: work.gpt(f"gpt-{p}", *args, settings.context, settings.mode) for p in ("fp32", "int8")}
-    rows = [
-        row_of(gpts["fp32"], settings.gpt_bits_per_byte, settings, "fp32"),
-        row_of(gpts["int8"], None, settings, "int8"),
-    ]
-    have = {m.variant for m in measured}
-    rows += [row_of(work.spikegpt(name, *args), None, settings) for name in DERIVED if name not in have]
-    if what_if:
-        rows.append(row_of(subject, None, settings))
-    rows += [row_of(m.work, m.bits_per_byte, settings) for m in measured]
-    if int8:
-        rows.append(row_of(int8.work, int8.bits_per_byte, settings, "int8"))
-    if settings.baselines:
-        rows += [
-            row_of(
-                b.work(*args, settings.context), None, settings, "fp32", formula=b.formula, reference=b.reference,
-                published_bits_per_character=b.bits_per_character,
-            )
-            for b in BASELINES
-        ]  # fmt: skip
-    density_ = density_of(subject)
-    chips = max((f["chips"] or 1 for f in settings.footprints if f["chip"] == "Loihi 1"), default=1)
-    report = {
-        "schema": SCHEMA,
-        "model": {
-            "row": subject.name,
-            "variant": measured[0].variant if measured else "spike-driven",
-            **asdict(shape),
-            "weights": sum(m.weights for m in subject.matrices),
-        },
-        "measurement": {
-            "measured": not what_if,
-            "tokens": 0 if what_if else subject.tokens,
-            "context": settings.context,
-            "mode": settings.mode,
-            "batch": settings.batch,
-            "density": density_,
-        },
-        "rows": rows,
-        "ratios": ratios(rows, subject.name),
-        "profiles": {name: asdict(p) for name, p in settings.priced.items()},
-        "matrices": matrices(measured[0] if measured else None, subject, settings),
-        "populations": [
-            {"name": p.name, "neurons": p.neurons, "rate": p.spikes / p.updates}
-            for m in measured[:1]
-            for p in m.result.populations
-        ],
-        "break_even": {
-            column: break_even(profile, precision, shape, settings) for column, profile, precision in settings.columns
-        },
-        "sweeps": sweeps(shape, subject, settings.columns, settings.batch, chips),
-        "footprint": list(settings.footprints),
-        "paper_accounting": paper_accounting(),
-        "provenance": provenance or {},
+        shape = models[0].shape
+        own = [measured(m, "candidate" if i else "subject", settings) for i, m in enumerate(models)]
+        own += [measured(int8, "int8", settings)] if int8 else []
+    have = {(e.variant, e.shape) for e in own if e.precision is None}
+    others = analytic(shape, settings) if settings.baselines else []
+    return [*transformers(shape, settings), *derived(shape, settings, have), *own, *others]
+
+
+def written(density: float | Mapping[str, float]) -> str:
+    """Assumed densities in words: one number where all parts have it."""
+    by_part = density if isinstance(density, Mapping) else {"": density}
+    values = {f"{value:g}" for value in by_part.values()}
+    return values.pop() if len(values) == 1 else ", ".join(f"{part} {value:g}" for part, value in by_part.items())
+
+
+def model_facts(subject: Entry) -> dict[str, Any]:
+    return {
+        "row": subject.name,
+        "variant": subject.variant,
+        **msgspec.structs.asdict(subject.shape),
+        "weights": sum(m.weights for m in subject.work.matrices),
     }
-    report["verdicts"] = verdicts(report)
-    return report
 
 
-def density_of(w: Work) -> float:
-    """Active share of the body's synapse inputs, weighted by fan-out."""
-    body = [m for m in w.matrices if m.name != "head"]
-    return sum(m.effective for m in body) / sum(m.dense for m in body)
+def chip_columns(entries: Sequence[Entry], rows: Sequence[Row], settings: Settings) -> tuple[ChipColumn, ...]:
+    """What chips for spikes take: the row that could be placed, with what its total leaves out."""
+    return tuple(
+        chip_column(
+            column.name,
+            found.name,
+            settings.profile(column).grade,
+            settings.site(column) or Site.unknown(settings.profile(column).technology),
+            found.energy_terms_j[column.name],
+            settings.profile(column).static_w_per_chip,
+            Counts(
+                synops=found.synops,
+                all_operations=found.all_operations,
+                multiply_accumulates=found.effective_macs + found.graded,
+                elementwise={name: sum(kinds.values()) for name, kinds in found.components.items()},
+            ),
+            settings.tokens_per_s,
+        )
+        for column in settings.columns
+        if settings.spiking_chip(column)
+        for entry, found in zip(entries, rows, strict=True)
+        if entry.placeable and column.name in found.energy_terms_j
+    )
 
 
-def matrices(measurement: Measurement | None, subject: Work, settings: Settings) -> list[dict]:
+def measurement_facts(subject: Entry, settings: Settings, text: TextRead | None) -> dict[str, Any]:
+    """What was run, and what the comparison assumes."""
+    run = subject.measurement is not None
+    return {
+        "measured": run,
+        "tokens": subject.work.tokens if run else 0,
+        "context": settings.window,
+        "trained_context": settings.trained_context,
+        "mode": settings.mode,
+        "batch": settings.batch,
+        "tokens_per_s": settings.tokens_per_s,
+        "text": msgspec.to_builtins(text),
+        "interval": {"level": LEVEL, "block": BLOCK, "draws": DRAWS, "seed": SEED} if run else None,
+        "density": subject.work.density,
+        "grade": "counted" if run else "assumed",
+    }
+
+
+def model_limits(subject: Entry, twin: Entry, settings: Settings) -> dict[str, float | None]:
+    """By column, the density of matrix inputs at which a model of the shape costs what its non-spiking twin does."""
+    shape, prompt = subject.shape, prompt_of(settings)
+    cache: dict[float, Work] = {}
+
+    def at(density: float) -> Work:
+        if density not in cache:
+            cache[density] = spikegpt("", SPIKE_DRIVEN, shape, density, prompt=prompt)
+        return cache[density]
+
+    return {
+        c.name: break_even.of_model(settings.profile(c), c.precision, at, twin.work, settings.batch)
+        for c in settings.columns
+    }
+
+
+def matrices(subject: Entry, settings: Settings) -> list[dict[str, Any]]:
     """Every matrix: structural and observed class of its input, density, and the density where spikes stop paying."""
-    observed = measurement.observed if measurement else {}
+    observed = subject.measurement.observed if subject.measurement else {}
+    sharing = settings.batch * prompt_of(settings)
     found = []
-    for m in subject.matrices:
-        fan_out = m.fan_out or round(m.weights**0.5)
-        limits = {
-            column: break_even_density(profile, precision, m.weights // fan_out, fan_out, settings.batch)
-            for column, profile, precision in settings.columns
-        }
-        density = m.effective / m.dense
+    known: dict[tuple[int, int], dict[str, float | None]] = {}
+    for m in subject.work.matrices:
+        size = (m.weights // m.fan_out, m.fan_out)
+        if size not in known:
+            known[size] = {
+                c.name: break_even.of_projection(settings.profile(c), c.precision, *size, sharing)
+                for c in settings.columns
+            }
+        density, limits = m.effective / m.dense, known[size]
         found.append(
             {
                 "name": m.name,
                 "input": "spikes" if m.kind == AC else "real",
                 "observed": observed.get(m.name),
                 "density": density,
-                "synops_per_token": m.effective / subject.tokens,
-                "dense_per_token": m.dense // subject.tokens,
+                "synops_per_token": m.effective / subject.work.tokens,
+                "dense_per_token": m.dense // subject.work.tokens,
                 "break_even": limits,
                 "margin": {k: v / density for k, v in limits.items() if v is not None and density},
             }
@@ -193,98 +202,10 @@ def matrices(measurement: Measurement | None, subject: Work, settings: Settings)
     return found
 
 
-def break_even(profile: Profile, precision: str, shape: Shape, settings: Settings) -> float | None:
-    """Density of matrix inputs at which the whole spike-driven model costs what its non-spiking twin does.
-
-    None where the profile cannot price the twin. Above 1 the profile can never say no to spikes.
-    """
-    args = (shape.n_layer, shape.d, shape.vocab)
-    ends = [
-        price(work.spikegpt("spike-driven", *args, r), profile, precision, batch=settings.batch) for r in (0.0, 1.0)
+def populations(subject: Entry) -> list[dict[str, Any]]:
+    """Rate of every LIF population of a run."""
+    run = subject.measurement
+    return [
+        {"name": p.name, "neurons": p.neurons, "rate": p.spikes / p.updates}
+        for p in (run.counts.populations if run else ())
     ]
-    twin = price(work.spikegpt("continuous", *args), profile, precision, batch=settings.batch)
-    if twin is None or ends[0] is None or ends[1] is None:
-        return None
-    return (twin.total_j - ends[0].total_j) / (ends[1].total_j - ends[0].total_j)
-
-
-def ratios(rows: list[dict], subject: str) -> dict[str, dict[str, float]]:
-    """How many times more each reference row costs than the subject, at the same prices.
-
-    The GPT rows have a precision of their own, so that a column of another compares across precisions, never across
-    profiles; the twin is compared at the column's.
-    """
-    by_name = {row["name"]: row for row in rows}
-    ours = by_name[subject]
-    found: dict[str, dict[str, float]] = {}
-    for reference in ("gpt-fp32", "gpt-int8", "continuous"):
-        theirs = by_name[reference]
-        found[reference] = {"operations": theirs["synops"] / ours["synops"]}
-        for column, own in ours["energy_j"].items():
-            energy = theirs["energy_j"].get(column_of(column, reference))
-            if energy is not None and own:
-                found[reference][column] = energy / own
-    return found
-
-
-def column_of(column: str, reference: str) -> str:
-    """The column of the same profile that prices a reference row."""
-    precision = reference.removeprefix("gpt-")
-    return column if precision == reference else f"{column.rpartition('-')[0]}-{precision}"
-
-
-def paper_accounting(context: int = 3072, d: int = 512) -> dict:
-    """The published claim, recomputed with the paper's own formulas; grade: assumed."""
-    transformer, spiking = paper_table1(context, d)
-    return {
-        "profile": profiles.PAPER,
-        "grade": "assumed",
-        "context": context,
-        "d": d,
-        "rate": 0.15,
-        "transformer_j": transformer,
-        "spikegpt_j": spiking,
-        "ratio": transformer / spiking,
-        "why_it_differs": "the paper multiplies matrix operations by the firing rate of the LIF outputs; in the "
-        "published block those matrices read real numbers (LayerNorm, r * wkv, relu^2), so none of them is an "
-        "accumulate. It counts one layer, no head, and attention as 5 T^2.",
-    }
-
-
-def verdicts(report: dict) -> dict[str, str]:
-    """One sentence a price column: who wins, by how much, and how far the density is from break-even."""
-    name, density = report["model"]["row"], report["measurement"]["density"]
-    found = {}
-    for column in report["break_even"]:
-        reference = "gpt-int8" if column.endswith("-int8") else "gpt-fp32"  # the same precision on both sides
-        ratio = report["ratios"][reference].get(column) if column_of(column, reference) == column else None
-        if ratio is None:
-            own = next(row for row in report["rows"] if row["name"] == name)["energy_j"][column]
-            if own is not None:
-                found[column] = (
-                    f"{name} takes {own * 1e6:.2f} uJ a token; no Transformer is priced here to compare with."
-                )
-            continue
-        text = f"{name} takes {times(ratio)} energy a token than {reference}"
-        twin = report["ratios"]["continuous"].get(column)
-        if twin is not None and name != "continuous":
-            text += f", and {times(twin)} than its non-spiking twin"
-        limit = report["break_even"][column]
-        if report["model"]["variant"] == "spike-driven" and limit is not None:
-            side = "below" if density < limit else "above"
-            text += f"; its density {density:.3f} is {side} the break-even of {limit:.2f}, by {margin(limit, density)}"
-            text += " (a limit above 1: this profile can never favour the twin)" if limit > 1 else ""
-        found[column] = text + "."
-    return found
-
-
-def times(ratio: float) -> str:
-    """A ratio in words, whoever wins."""
-    return f"{ratio:.1f}x less" if ratio >= 1 else f"{1 / ratio:.1f}x more"
-
-
-def margin(limit: float, density: float) -> str:
-    """How far a density is from its limit, as a factor."""
-    if not density:
-        return "an infinite factor"
-    return f"a factor {max(limit / density, density / limit):.1f}"

@@ -20,13 +20,18 @@ ROWS = 4  # of logits turned into float64 at a time
 
 def next_token_nats(logits: np.ndarray, targets: np.ndarray) -> float:
     """The sum of -ln p of targets (T,) under logits (T, V)."""
-    sums = []
+    return math.fsum(token_nats(logits, targets))
+
+
+def token_nats(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """-ln p of each of targets (T,) under logits (T, V): (T,) float64."""
+    found = np.empty(len(targets))
     for low in range(0, len(targets), ROWS):
         z = logits[low : low + ROWS].astype(np.float64)
         z -= z.max(axis=1, keepdims=True)
         chosen = z[np.arange(len(z)), targets[low : low + ROWS]]
-        sums += (np.log(np.exp(z, out=z).sum(axis=1)) - chosen).tolist()
-    return math.fsum(sums)
+        found[low : low + ROWS] = np.log(np.exp(z, out=z).sum(axis=1)) - chosen
+    return found
 
 
 def score_of(result: Result, tokens: np.ndarray) -> Score:

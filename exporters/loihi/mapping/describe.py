@@ -1,8 +1,9 @@
 """A mapping as numbers for mapping.json and as a text for people."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from exporters.loihi.mapping.chip import load_chip
@@ -10,6 +11,7 @@ from exporters.loihi.mapping.groups import groups_of
 from exporters.loihi.mapping.mapper import Mapping, map_plan
 from exporters.loihi.mapping.mesh import coordinates
 from hw_sim.counts.counts import Counts
+from hw_sim.energy.placement import Placement
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
 
@@ -25,7 +27,10 @@ ASSUMPTIONS = (
     "a matrix whose sum a LIF reads accumulates in that LIF; the sums of all others (key, value, receptance, output, "
     "ffn value and receptance) are graded custom neurons, which take neuron slots too",
     "element-wise work (LayerNorm, token shift, WKV, gates, residual) runs in these neurons' microcode or on the "
-    "chip's processors and takes no slots; the graded values it sends are not counted among messages and hops",
+    "chip's processors and takes no slots",
+    "an operation of one value runs in the neuron that holds it, of two values in the one whose group comes later; a "
+    "LayerNorm sends every value to every core that holds a part of its vector; each value is sent at every token, one "
+    "message a destination core, as graded messages beside those of spikes",
     "synapses lie dense at their bits, or sparse with an index of the neuron on its core added, whichever is smaller; "
     "axon tables lie elsewhere",
     "one message a spike and destination core, also where that is the neuron's own core (0 hops)",
@@ -36,7 +41,7 @@ ASSUMPTIONS = (
 
 def facts(mapping: Mapping) -> dict[str, Any]:
     """Everything of a mapping for JSON; `placement` has what the energy report reads."""
-    parts, chip, tokens = mapping.partition, mapping.chip, max(1, mapping.tokens)
+    parts, chip, tokens, values = mapping.partition, mapping.chip, max(1, mapping.tokens), mapping.values
     on, x, y = coordinates(chip, mapping.places)
     held: list[list[dict]] = [[] for _ in range(parts.cores)]
     for block in parts.blocks:
@@ -68,19 +73,20 @@ def facts(mapping: Mapping) -> dict[str, Any]:
             }
             for key, values in parts.usage.items()
         },
-        "placement": {
-            "messages_per_token": mapping.messages / tokens,
-            "hops_ew_per_token": mapping.hops.ew / tokens,
-            "hops_ns_per_token": mapping.hops.ns / tokens,
-            "cores": parts.cores,
-            "chips": mapping.chips,
-        },
+        "placement": msgspec.to_builtins(placement_of(mapping)),
         "traffic": {
             "tokens": mapping.tokens,
             "messages": mapping.messages,
             "messages_within_a_core": int(np.trace(mapping.traffic)),
             **asdict(mapping.hops),
             "in_dataflow_order": asdict(mapping.hops_before),
+            "graded": {
+                "messages": int(values.traffic.sum()),
+                "messages_within_a_core": int(np.trace(values.traffic)),
+                "from_host": values.from_host,
+                "to_host": values.to_host,
+                **asdict(mapping.value_hops),
+            },
             "links_used": len(mapping.links),
             "busiest_links": [
                 {"from": link[0], "to": link[1], "messages": messages, "per_token": messages / tokens}
@@ -102,6 +108,25 @@ def facts(mapping: Mapping) -> dict[str, Any]:
             for i in range(parts.cores)
         ],
     }
+
+
+def placement_of(mapping: Mapping) -> Placement:
+    """What the energy report reads of a mapping."""
+    tokens, values = max(1, mapping.tokens), mapping.values
+    return Placement(
+        chip=mapping.chip.name,
+        cores=mapping.partition.cores,
+        chips=mapping.chips,
+        populations={g.population: g.neurons for g in mapping.groups if g.population is not None},
+        synapses=sum(g.weights.size for g in mapping.groups),
+        messages_per_token=mapping.messages / tokens,
+        hops_ew_per_token=mapping.hops.ew / tokens,
+        hops_ns_per_token=mapping.hops.ns / tokens,
+        graded_messages_per_token=int(values.traffic.sum()) / tokens,
+        graded_hops_ew_per_token=mapping.value_hops.ew / tokens,
+        graded_hops_ns_per_token=mapping.value_hops.ns / tokens,
+        host_values_per_token=(values.from_host + values.to_host) / tokens,
+    )
 
 
 def table(described: dict[str, Any]) -> str:
@@ -130,6 +155,13 @@ def table(described: dict[str, Any]) -> str:
             f"hops {label}: {hops['ew'] / tokens:,.1f} E-W, {hops['ns'] / tokens:,.1f} N-S; "
             f"{hops['inter_chip_messages'] / tokens:,.1f} messages to another chip"
         )
+    graded = traffic["graded"]
+    lines.append(
+        f"{graded['messages'] / tokens:,.1f} graded messages between custom neurons, "
+        f"{graded['messages_within_a_core'] / tokens:,.1f} of them within a core; "
+        f"hops: {graded['ew'] / tokens:,.1f} E-W, {graded['ns'] / tokens:,.1f} N-S; "
+        f"{graded['from_host'] / tokens:,.1f} from the host, {graded['to_host'] / tokens:,.1f} values to it"
+    )
     lines += ["", "busiest links, tile to tile (x over all chips, y): messages a token"]
     lines += [f"{tuple(k['from'])} -> {tuple(k['to'])}: {k['per_token']:,.1f}" for k in traffic["busiest_links"]]
     columns = ("core", "chip", "x", "y", "neurons", "synapse_bytes", "input_axons", "output_axons", "messages_out",
@@ -160,12 +192,21 @@ def headline(described: dict[str, Any]) -> str:
         return f"{nothing_runs(d)}; {d['cores']} core(s) hold the {d['neurons']:,} neurons"
     return (
         f"{d['chip']}: {d['cores']} cores on {d['chips']} chip(s) for {d['synapses']:,} synapses of "
-        f"{d['weight_bits']} bits and {d['neurons']:,} neurons; {placement['messages_per_token']:,.1f} messages and "
-        f"{placement['hops_ew_per_token'] + placement['hops_ns_per_token']:,.1f} hops a token"
+        f"{d['weight_bits']} bits and {d['neurons']:,} neurons; "
+        f"{placement['messages_per_token']:,.1f} spike messages and "
+        f"{placement['hops_ew_per_token'] + placement['hops_ns_per_token']:,.1f} hops a token, "
+        f"{placement['graded_messages_per_token']:,.1f} graded messages"
     )
 
 
-def footprint(plan: Plan, name: str, counts: Counts) -> dict[str, Any]:
+class Footprint(NamedTuple):
+    """A plan on a chip: what a report says of it, and where it lies, None where it does not fit."""
+
+    facts: dict[str, Any]
+    placement: Placement | None
+
+
+def footprint(plan: Plan, name: str, counts: Counts) -> Footprint:
     """What an energy report says of a plan on a chip; where it does not fit, why."""
     chip = load_chip(name)
     groups = groups_of(plan)
@@ -174,18 +215,20 @@ def footprint(plan: Plan, name: str, counts: Counts) -> dict[str, Any]:
         "source": chip.source,
         "synapses": sum(g.weights.size for g in groups),
         "neurons": sum(g.neurons for g in groups),
-        **dict.fromkeys(("cores", "chips", "messages_per_token", "hops_per_token")),
+        **dict.fromkeys(("cores", "chips", "messages_per_token", "hops_per_token", "graded_messages_per_token")),
     }
     try:
         mapping = map_plan(plan, chip, counts)
     except UserError as error:
-        return {**found, "note": str(error)}
-    tokens = max(1, mapping.tokens)
-    return {
+        return Footprint({**found, "note": str(error)}, None)
+    p = placement_of(mapping)
+    facts = {
         **found,
-        "cores": mapping.partition.cores,
-        "chips": mapping.chips,
-        "messages_per_token": mapping.messages / tokens,
-        "hops_per_token": (mapping.hops.ew + mapping.hops.ns) / tokens,
+        "cores": p.cores,
+        "chips": p.chips,
+        "messages_per_token": p.messages_per_token,
+        "hops_per_token": p.hops_ew_per_token + p.hops_ns_per_token,
+        "graded_messages_per_token": p.graded_messages_per_token,
         "note": f"placed by our mapper at {mapping.bits} bits, an estimate",
     }
+    return Footprint(facts, p)

@@ -9,6 +9,7 @@ from exporters.loihi.mapping.groups import Group, groups_of, off_chip, weight_bi
 from exporters.loihi.mapping.improve import improve
 from exporters.loihi.mapping.mesh import Hops, hops_of, links_of
 from exporters.loihi.mapping.partition import Partition, partition
+from exporters.loihi.mapping.values import Values, values_of
 from hw_sim.counts.counts import Counts
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
@@ -16,8 +17,9 @@ from spikegpt.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Mapping:
-    """`traffic` (cores, cores) int64 are spike messages over `tokens` tokens, one per spike and destination core;
-    `places` (cores,) are positions, chip by chip; `hops_before` those of cores in dataflow order."""
+    """`traffic` (cores, cores) int64 are spike messages over `tokens` tokens, one per spike and destination core, the
+    neuron's own core included; `values` the graded values beside them; `places` (cores,) are positions, chip by chip;
+    `hops` are those of spikes, `hops_before` those of cores in dataflow order, `value_hops` those of graded values."""
 
     chip: Chip
     chips: int
@@ -30,6 +32,8 @@ class Mapping:
     tokens: int
     hops: Hops
     hops_before: Hops
+    values: Values
+    value_hops: Hops
     links: dict
 
     @property
@@ -38,14 +42,16 @@ class Mapping:
 
 
 def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -> Mapping:
-    """Partition a plan and place its cores by the spikes that `counts` measured on a text.
+    """Partition a plan and place its cores by the spikes that `counts` measured on a text, and by graded values where
+    the chip's messages carry any.
 
     Raises UserError, with what would fit, where a limit of the chip or the number of `chips` is exceeded.
     """
     groups, parts = fit(plan, chip, chips)
     needed = -(-parts.cores // chip.cores)
     traffic = traffic_of(groups, parts, counts)
-    places = improve(traffic, chip, needed)
+    values = values_of(plan, groups, parts, counts)
+    places = improve(traffic + values.traffic if chip.message_bits else traffic, chip, needed)
     return Mapping(
         chip=chip,
         chips=needed,
@@ -58,6 +64,8 @@ def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -
         tokens=max((p.tokens for p in counts.populations), default=0),
         hops=hops_of(traffic, chip, places),
         hops_before=hops_of(traffic, chip, np.arange(parts.cores)),
+        values=values,
+        value_hops=hops_of(values.traffic, chip, places),
         links=links_of(traffic, chip, places),
     )
 

@@ -1,0 +1,57 @@
+"""What a mapping onto a chip says to the energy report: traffic a token, cores and chips, and of which network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from spikegpt.documents import read_document
+from spikegpt.errors import UserError
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """Traffic of a declared mapping, per token; `populations` (LIFs and their neurons) and `synapses` (weights that
+    read spikes) say which network was mapped. Graded messages carry the values between custom neurons."""
+
+    chip: str
+    cores: int
+    chips: int
+    populations: dict[str, int]
+    synapses: int
+    messages_per_token: float
+    hops_ew_per_token: float
+    hops_ns_per_token: float
+    graded_messages_per_token: float | None = None  # None: the mapping did not count them
+    graded_hops_ew_per_token: float = 0.0
+    graded_hops_ns_per_token: float = 0.0
+    host_values_per_token: float = 0.0  # onto the chip and off it
+
+
+class _File(msgspec.Struct):
+    """mapping.json: the placement is one of its keys."""
+
+    placement: Placement
+
+
+def read_placement(path: Path) -> Placement:
+    """The key "placement" of a mapping.json. Raises UserError naming the key at fault."""
+    placement = read_document(path, _File).placement
+    for field in msgspec.structs.fields(placement):
+        value = getattr(placement, field.name)
+        least = 1 if field.name in ("cores", "chips") else 0
+        if isinstance(value, int | float) and not value >= least:
+            raise UserError(f"{path}: placement.{field.name} = {value!r} must be at least {least}")
+    return placement
+
+
+def check_network(placement: Placement, populations: Mapping[str, int], synapses: int, where: str) -> None:
+    """Raise UserError unless the mapping is of a network of these populations, neurons and synapses."""
+    theirs = placement.populations
+    differing = sorted(k for k in theirs.keys() | populations if theirs.get(k) != populations.get(k))
+    if differing or placement.synapses != synapses:
+        here, first = sum(populations.values()), f"; first: {differing[0]}" if differing else ""
+        raise UserError(
+            f"{where}: the mapping of another network: {len(theirs)} populations of {sum(theirs.values()):,} neurons "
+            f"and {placement.synapses:,} synapses, this model has {len(populations)} of {here:,} and "
+            f"{synapses:,}{first}; export this model with --target loihi and name that folder's mapping.json"
+        )

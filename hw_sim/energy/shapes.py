@@ -1,0 +1,142 @@
+"""The work of one token from shapes alone: SpikeGPT in its variants, and Transformers of the same shape."""
+
+from collections.abc import Mapping
+
+from hw_sim.energy.schema import Assumption, Shape
+from hw_sim.energy.vectors import Operation, vector_work
+from hw_sim.energy.work import AC, DECODE, MAC, PREFILL, TERNARY, MatrixWork, Tensor, Work, merged
+from hw_sim.plan import Op
+
+PARTS = {  # part of a block -> (fan-in, fan-out) in units of d
+    "att_key": (1, 1), "att_value": (1, 1), "att_receptance": (1, 1), "att_output": (1, 1),
+    "ffn_key": (1, 4), "ffn_receptance": (1, 1), "ffn_value": (4, 1),
+}  # fmt: skip
+SPIKE_DRIVEN, CANONICAL, CONTINUOUS = "spike-driven", "canonical", "continuous"
+HEAD_WIDTH = 64  # of attention
+
+
+def spikegpt(
+    name: str,
+    variant: str,
+    shape: Shape,
+    density: float | Mapping[str, float] = 1.0,
+    *,
+    prompt: int = 1,
+    ternary: bool = False,
+    assumptions: tuple[Assumption, ...] = (),
+) -> Work:
+    """One token of a SpikeGPT variant: 13 L d^2 + d V operations where nothing is skipped.
+
+    `density` is the share of matrix inputs that are active: one number for all PARTS of a spike-driven block, or by
+    part; the other variants skip none but the zeros behind relu^2 ("ffn_value"). `ternary`: the body's weights are -1,
+    0 or 1, two bits each.
+    """
+    n, d = shape.n_layer, shape.d
+    spiking = variant == SPIKE_DRIVEN
+    given = density if isinstance(density, Mapping) else dict.fromkeys(PARTS if spiking else ("ffn_value",), density)
+    share = {part: given.get(part, 1.0) for part in PARTS}
+    kind = AC if spiking else TERNARY if ternary else MAC
+    block = [
+        MatrixWork(part, kind, round(share[part] * a * b * d * d), a * b * d * d, a * b * d * d, b * d,
+                   2 if ternary else None)
+        for part, (a, b) in PARTS.items()
+    ]  # fmt: skip
+    read = {m.name: round(m.effective / m.fan_out) for m in block}
+    head = MatrixWork("head", MAC, d * shape.vocab, d * shape.vocab, d * shape.vocab, shape.vocab)
+    found = vector_work(operations(variant, shape, read))
+    lifs = {SPIKE_DRIVEN: 10, CANONICAL: 2, CONTINUOUS: 0}[variant] * n * d
+    sent = sum(read.values()) * n if spiking else 0
+    return Work(
+        name, 1, (*named(block, n), head), found.components, found.channels,
+        (*found.tensors, Tensor("embedding", shape.vocab * d, d)), counted=False, neurons=lifs,
+        active=sent if spiking else lifs, spikes=sent, state_words=5 * n * d + lifs, prompt=prompt,
+        assumptions=assumptions,
+    )  # fmt: skip
+
+
+def operations(variant: str, shape: Shape, read: Mapping[str, int]) -> list[Operation]:
+    """What the plan of a variant does for a token; `read` are the inputs fetched by part of a block."""
+    d, v, n = shape.d, shape.vocab, shape.n_layer
+    spiking, lif = variant == SPIKE_DRIVEN, Operation(Op.LIF, d)
+
+    def matrix(part: str) -> list[Operation]:
+        a, b = PARTS[part]
+        if spiking:
+            return [Operation(Op.EVENTS, b * d, a * d, read[part])]
+        return [Operation(Op.SPARSE if part == "ffn_value" else Op.DENSE, b * d, a * d, a * d)]
+
+    def shifted(part: str) -> list[Operation]:
+        mixed = [Operation(Op.SCALE, d), Operation(Op.SCALE, d), Operation(Op.ADD, d)]
+        return mixed + [lif] * spiking + matrix(part)
+
+    delay = [Operation(Op.LAYER_NORM, d), Operation(Op.DELAY_READ, d), Operation(Op.DELAY_WRITE, d)]
+    gate = [Operation(Op.SIGMOID, d), Operation(Op.MULTIPLY, d)]
+    ends = [lif] * (variant == CANONICAL) + [Operation(Op.ADD, d)]  # residual
+    attention = [*delay, *shifted("att_value"), *shifted("att_key"), *shifted("att_receptance"), Operation(Op.WKV, d),
+                 *gate, *[Operation(Op.SCALE, d), lif] * spiking, *matrix("att_output"), *ends]  # fmt: skip
+    hidden = Operation(Op.LIF if spiking else Op.SQUARED_RELU, 4 * d)
+    ffn = [*delay, *shifted("ffn_key"), hidden, *matrix("ffn_value"), *shifted("ffn_receptance"), *gate, *ends]
+    around = [Operation(Op.EMBED, d), Operation(Op.LAYER_NORM, d), Operation(Op.DENSE, v, d, d)]
+    return [o._replace(copies=n) for o in attention + ffn] + around
+
+
+def gpt(
+    name: str,
+    shape: Shape,
+    context: int,
+    mode: str = DECODE,
+    *,
+    kv_heads: int | None = None,
+    relu_density: float | None = None,
+    assumptions: tuple[Assumption, ...] = (),
+) -> Work:
+    """One token of a GPT of the same shape, keys and values cached.
+
+    12 L d^2 + d V + 2 t d L multiply-accumulates at position t = `context` (Kaplan et al. 2020, arXiv 2001.08361,
+    table 1); "mean" averages over positions 1 to `context`: d (T + 1) L of attention; "prefill" computes the same for a
+    prompt of `context` tokens at once, and reads each key and value back once. Scores of attention are never stored.
+
+    `kv_heads` heads of keys and values (default: all; 1 is multi-query attention, Shazeer 2019, arXiv 1911.02150);
+    `relu_density` is the share of hidden units not zero, of a network with ReLU instead of GELU.
+    """
+    n, d = shape.n_layer, shape.d
+    heads = max(1, d // HEAD_WIDTH)
+    kv = d if kv_heads is None else d * kv_heads // heads
+    hidden = 4 * d if relu_density is None else round(relu_density * 4 * d)
+    sizes = {"q": (d, d), "k": (d, kv), "v": (d, kv), "projection": (d, d), "fc": (d, 4 * d), "fc_out": (4 * d, d)}
+    block = [
+        MatrixWork(part, MAC, (hidden if part == "fc_out" else a) * b, a * b, a * b, b)
+        for part, (a, b) in sizes.items()
+    ]
+    attended = 2 * context if mode == DECODE else context + 1  # twice the mean position
+    block.append(MatrixWork("attention", MAC, attended * d, attended * d, 0, d))
+    head = MatrixWork("head", MAC, d * shape.vocab, d * shape.vocab, d * shape.vocab, shape.vocab)
+    layer = [
+        *[Operation(Op.LAYER_NORM, d), Operation(Op.ADD, d)] * 2,
+        *[Operation(Op.DENSE, b, a, a) for a, b in (*sizes.values(), (d, d))],  # the last: attention, from queries
+        Operation("softmax", heads * attended // 2),
+        Operation("gelu" if relu_density is None else "relu", 4 * d),
+    ]
+    ends = [
+        Operation(Op.EMBED, d),
+        Operation(Op.ADD, d),
+        Operation(Op.LAYER_NORM, d),
+        Operation(Op.DENSE, shape.vocab, d, d),
+    ]
+    found = vector_work([o._replace(copies=n) for o in layer] + ends)
+    kept = context * kv  # words of one layer's keys
+    cache = Tensor("kv", kept, kv + (kv if mode == PREFILL else attended * kv // 2), copies=2 * n)
+    tables = [Tensor("embedding", shape.vocab * d, d), Tensor("embedding", context * d, d)]  # and positions
+    return Work(
+        name, 1, (*named(block, n), head), found.components, found.channels, merged([*found.tensors, cache, *tables]),
+        counted=False, kv_words=2 * kept * n, prompt=context if mode == PREFILL else 1, assumptions=assumptions,
+    )  # fmt: skip
+
+
+def named(block: list[MatrixWork], n_layer: int) -> tuple[MatrixWork, ...]:
+    """The matrices of a block once for every layer."""
+    return tuple(
+        MatrixWork(f"block{i}_{m.name}", m.kind, m.effective, m.dense, m.weights, m.fan_out, m.bits)
+        for i in range(n_layer)
+        for m in block
+    )
