@@ -38,8 +38,8 @@ of the same plan, which takes milliseconds.
 Each command is started over an older output of its own (train and simulate --resume: over nothing), beside a file of
 the user's, and ended by SIGKILL, SIGTERM or SIGINT after a random share of its time; every tenth in a fresh
 interpreter, the others forked from one that has its libraries loaded. Then the old or the new output must be there,
-whole, the user's file untouched, the exit code that of the signal; and the same command again (train: with --resume)
-must end well, with the bytes of an uninterrupted run, and leave nothing temporary.
+whole, the user's file untouched, the exit code that of the signal; and the same command again (train: with --resume
+--force) must end well, with the bytes of an uninterrupted run, and leave nothing temporary.
 
 {kills}
 {failures}"""

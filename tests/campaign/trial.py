@@ -71,6 +71,7 @@ def fork(command: Sequence[str], folder: Path, out: int, err: int, why: int, tem
             os.environ["TMPDIR"], tempfile.tempdir = str(temporary), None
         os.chdir(folder)
         code = run(command, why)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is done; what follows is not the command's
         atexit._run_exitfuncs()  # temporary folders vanish
         sys.stdout.flush()
         sys.stderr.flush()
