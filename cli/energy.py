@@ -130,8 +130,8 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> tuple:
         values = yaml.safe_load(rates.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{rates}: cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(values, dict) or set(values) != set(PARTS):
-        raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, each a density")
+    if not isinstance(values, dict) or set(values) - {"head"} != set(PARTS):
+        raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, and may have head, each a density")
     for part, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise UserError(f"{rates}: {part} = {value!r} must be a density from 0 to 1")

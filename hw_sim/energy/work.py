@@ -142,34 +142,40 @@ def gpt(name: str, n_layer: int, d: int, vocab: int, context: int, mode: str = D
 
 
 def spikegpt(variant: str, n_layer: int, d: int, vocab: int, density: float | Mapping[str, float] = 0.0) -> Work:
-    """One token of a SpikeGPT variant from shapes alone: 13 L d^2 + d V operations.
+    """One token of a SpikeGPT variant, spike-driven in its newest form, from shapes alone: 13 L d^2 + d V operations.
 
     `density` is the assumed share of active matrix inputs of the spike-driven variant, one number or one for each of
-    PARTS; the others are dense (zeros behind relu^2 are not known without a run).
+    PARTS and "head" (left out, the head has their mean by fan-out); the others are dense (zeros behind relu^2 are not
+    known without a run).
     """
     spiking = variant == "spike-driven"
     given = density if isinstance(density, Mapping) else dict.fromkeys(PARTS, density)
-    share = {part: given[part] if spiking else 1.0 for part in PARTS}
+    mean = sum(given[part] * a * b for part, (a, b) in PARTS.items()) / sum(a * b for a, b in PARTS.values())
+    share = {part: given.get(part, mean) if spiking else 1.0 for part in (*PARTS, "head")}
+    kind = AC if spiking else MAC
     matrices = [
-        MatrixWork(f"block{i}_{part}", AC if spiking else MAC, round(share[part] * a * b * d * d), a * b * d * d,
-                   a * b * d * d, b * d)
+        MatrixWork(f"block{i}_{part}", kind, round(share[part] * a * b * d * d), a * b * d * d, a * b * d * d, b * d)
         for i in range(n_layer)
         for part, (a, b) in PARTS.items()
-    ]  # fmt: skip
-    matrices.append(MatrixWork("head", MAC, d * vocab, d * vocab, d * vocab))
+    ]
+    matrices.append(MatrixWork("head", kind, round(share["head"] * d * vocab), d * vocab, d * vocab, vocab))
+    # In units of d: LIF neurons of a block; operations of its norms, shifts and relu^2.
     lifs = {"spike-driven": 10, "canonical": 2, "continuous": 0}[variant]
     units = n_layer * d
-    hidden = 0 if spiking else 4  # relu^2
-    elementwise = {
-        "mul": units * (6 + 10 + 6 + hidden + 2 + lifs + spiking) + 3 * d,
-        "add": units * (8 + 5 + 10 + 2 + 2 * lifs + 2) + 4 * d,
-        "cmp": units * (2 + hidden + lifs),
-        "exp": units * (4 + 2),
+    neurons = lifs * units + spiking * d
+    if spiking:  # memoryless; norms without weight and bias
+        mul, add, cmp, updates = 4 + 10, 6 + 5, 0, {"cmp": neurons}
+    else:
+        mul, add, cmp, updates = 6 + 10 + 4, 8 + 5, 4, {"mul": neurons, "add": 2 * neurons, "cmp": neurons}
+    elementwise = {  # and of WKV, two gates and two residuals
+        "mul": units * (mul + 4 + 2) + (2 if spiking else 3) * d + updates.get("mul", 0),
+        "add": units * (add + 8 + 2 + 2) + (3 if spiking else 4) * d + updates.get("add", 0),
+        "cmp": units * (cmp + 2) + updates["cmp"],
+        "exp": units * (2 + 2),
         "div": units * (1 + 2) + 3 * (2 * n_layer + 1),
         "sqrt": 2 * n_layer + 1,
     }
-    neurons = lifs * units
-    sent = round(units * sum(share[part] * a for part, (a, _) in PARTS.items())) if spiking else 0
+    sent = round(units * sum(share[part] * a for part, (a, _) in PARTS.items()) + share["head"] * d) if spiking else 0
     return Work(
         variant, 1, tuple(matrices), elementwise, measured=False, neurons=neurons,
         active=sent if spiking else neurons, spikes=sent, state_words=units * 5 + neurons,
