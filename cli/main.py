@@ -12,8 +12,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Any
 
 DONE, BAD_INPUT, CRASHED, INTERRUPTED, UNREAD = 0, 2, 70, 130, 141
+AGAIN_S = 0.01  # until a signal that was dropped is sent once more
 
 
 class Signalled(SystemExit):
@@ -118,20 +120,37 @@ def open_streams() -> None:
 
 @contextmanager
 def signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the command through its `finally` blocks, once; where they are ignored they stay so."""
+    """SIGTERM and SIGHUP end the command through its `finally` blocks, once; where they are ignored they stay so.
+
+    Python drops what a signal raises inside a destructor or a callback of a weak reference: then it is sent once more.
+    """
 
     def end(number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_IGN)
         raise Signalled(128 + number)
+
+    def dropped(unraisable: Any) -> None:
+        error = unraisable.exc_value
+        if isinstance(error, Signalled):
+            number = int(str(error.code)) - 128
+            signal.signal(number, end)
+        elif isinstance(error, KeyboardInterrupt):
+            number = signal.SIGINT
+        else:
+            others(unraisable)
+            return
+        threading.Timer(AGAIN_S, os.kill, (os.getpid(), number)).start()
 
     ours = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) == signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
         ours = []
     for number in ours:
         signal.signal(number, end)
+    others, sys.unraisablehook = sys.unraisablehook, dropped
     try:
         yield
     finally:
+        sys.unraisablehook = others
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
 

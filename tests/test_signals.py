@@ -192,3 +192,14 @@ def test_verification_fails_for_another_model_and_passes_for_its_own(run, folder
     assert "beyond the tolerance" in err
     assert run("simulate", models[0], *text, "--verify", models[1], "--tolerance", 1)[0] == 1  # the logits
     assert run("simulate", models[0], *text, "--verify", models[1], "--tolerance", 1, "--int8")[0] == 0
+
+
+def test_a_signal_that_falls_into_a_destructor_ends_the_command_all_the_same():
+    class Falls:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.001)  # where Python raises what the handler does, and drops it
+
+    with pytest.raises(entry.Signalled), entry.signals():
+        Falls()
+        time.sleep(60)
