@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from cli.compare import compare
 from cli.energy import energy_report, profiles
 from cli.export import export
 from cli.info import info
@@ -38,5 +39,19 @@ def cli() -> None:
     """
 
 
-for command in (tokenize, train, evaluate, generate, info, export, simulate, verify, replay, energy_report, profiles):
+COMMANDS = (
+    tokenize,
+    train,
+    evaluate,
+    generate,
+    info,
+    export,
+    simulate,
+    verify,
+    replay,
+    energy_report,
+    compare,
+    profiles,
+)
+for command in COMMANDS:
     cli.add_command(command)

@@ -37,14 +37,14 @@ from spikegpt.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from exporters.energy_report import Opened
+    from exporters.energy_report import Opened, Text
     from hw_sim.energy.gate import Compared, Limits
     from hw_sim.energy.profiles import Profile
     from hw_sim.energy.schema import Report, Shape
     from spikegpt.corpus import Corpus
 
 REGRESSED = 1  # exit code, for nothing else
-KIND, FORMS = "report", ("report.json", "report.md", "report.html")  # of the folder --out, and its files
+KIND = "report"  # of the folder --out
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
@@ -97,7 +97,7 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
     if out is not None:
-        folders.check(out, KIND, force=force, shared=FORMS)
+        folders.check(out, KIND, force=force, shared=forms())
     limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
     earlier = read_baseline(baseline) if baseline else None
     if junit and not baseline:
@@ -111,7 +111,7 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
         tokens_per_s=tokens_per_s,
         baselines=baselines == "all",
     )
-    if not settings.columns:
+    if not settings.columns and precisions:
         raise UserError("no price column is left: the profiles named have no such --precision, or price no counts")
     provenance = {
         "command": shlex.join(["spikegpt", *sys.argv[1:]]),
@@ -127,24 +127,39 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
         if compressors or measure_host:
             raise UserError("--compressors and --measure-host need a text to read; a --preset reads none")
         settings = replace(settings, trained_context=PRESETS[size].ctx_len)
-        report = preset_report(*assumed(size, rate, rates), settings, placement, provenance)
+        report = preset_report(*assumed(size, rate, rates), settings, placement, provenance,
+                               elsewhere=bool(out) or as_json)  # fmt: skip
     else:
         if rate is not None or rates is not None:
             raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
         from exporters.energy_report import report_of
 
-        def text(model: "Opened") -> "tuple[Corpus, np.ndarray]":
-            lowered = is_lowered(model.path)
-            origin = Learned.by_graph(model.path, model.graph) if lowered else Learned.by_model(model.path, model.model)
-            return load_text(data, split, tokens, model.tokenizer, origin)
-
         with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
             found = [open_model(path, taken, tokenizer) for path in models]
-            report = report_of(found, text, settings, names=labels, placement=placement, compressors=compressors,
-                               host=measure_host, provenance=provenance, progress=advance)  # fmt: skip
+            report = report_of(found, text_of(data, split, tokens), settings, names=labels, placement=placement,
+                               compressors=compressors, host=measure_host, provenance=provenance,
+                               progress=advance)  # fmt: skip
     publish(report, out, force, as_json)
     if earlier:
         gate(earlier, report, limits, junit)
+
+
+def forms() -> tuple[str, ...]:
+    """The files of a report."""
+    from hw_sim.energy.markdown import FILES
+
+    return ("report.json", "report.html", *FILES)
+
+
+def text_of(data: str | None, split: str | None, tokens: int) -> "Text":
+    """The same part of a text for every model, as its tokenizer cuts it."""
+
+    def text(model: "Opened") -> "tuple[Corpus, np.ndarray]":
+        lowered = is_lowered(model.path)
+        origin = Learned.by_graph(model.path, model.graph) if lowered else Learned.by_model(model.path, model.model)
+        return load_text(data, split, tokens, model.tokenizer, origin)
+
+    return text
 
 
 def open_model(path: str, taken: Taken, tokenizer: str | None) -> "Opened":
@@ -183,12 +198,13 @@ def publish(report: "Report", out: Path | None, force: bool, as_json: bool) -> N
     """Write the report in all its forms, and print one."""
     text = msgspec.json.format(msgspec.json.encode(report), indent=1).decode()
     if out:
-        from hw_sim.energy.html import page
         from hw_sim.energy.markdown import document
+        from hw_sim.energy.page import page
 
-        forms = {"report.json": text + "\n", "report.md": document(report), "report.html": page(report)}
-        with folders.new_folder(out, KIND, force=force, shared=FORMS) as new:
-            for name, content in forms.items():
+        made = {"report.json": text + "\n", **document(report), "report.html": page({report.subject.name: report})}
+        with folders.new_folder(out, KIND, force=force, shared=forms()) as new:
+            for name, content in made.items():
+                (new.path / name).parent.mkdir(exist_ok=True)
                 files.write_text(new.path / name, content)
     if as_json:
         click.echo(text)

@@ -17,8 +17,11 @@ def preset_report(
     settings: Settings,
     placement: Path | None = None,
     provenance: dict[str, Any] | None = None,
+    *,
+    elsewhere: bool = True,
 ) -> Report:
-    """`density` is that of all matrix inputs or by part of a block; `placement` a mapping.json of such a network.
+    """`density` is that of all matrix inputs or by part of a block; `placement` a mapping.json of such a network;
+    `elsewhere`: at other contexts and batches too.
 
     Raises UserError for a placement of another network or of a chip that no profile prices.
     """
@@ -26,4 +29,5 @@ def preset_report(
     if placement:
         technologies = {p.technology for p in settings.priced.values()}
         sites |= declared_site(placement, network_of_shape(shape), technologies)
-    return build([], replace(settings, sites=sites), what_if=(shape, density), provenance=provenance)
+    settings = replace(settings, sites=sites)
+    return build([], settings, what_if=(shape, density), provenance=provenance, elsewhere=elsewhere)

@@ -10,16 +10,16 @@ import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import torch
-from safetensors import safe_open
-from torch import Tensor
 
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 from spikegpt.kinds import HDF5, first_bytes, kind_of
+
+if TYPE_CHECKING:
+    from torch import Tensor  # torch is imported where a file is read: commands that read none start without it
 
 SAFETENSORS, INDEX = ".safetensors", ".index.json"
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", SAFETENSORS)
@@ -27,7 +27,7 @@ FIRST = ("model.pt", "model.safetensors.index.json", "model.safetensors", "pytor
          "pytorch_model.bin")  # fmt: skip
 PICKLE_LIMIT = 16 << 20  # bytes of an archive's pickle; the record of 20,000 tensors takes 5 MB
 EXPORT = "manifest.json"  # in a folder of `spikegpt export`
-FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+FLOATS = ("float64", "float32", "bfloat16", "float16")
 SHARD = re.compile(r"-(\d+)-of-(\d+)\.(safetensors|bin|pt)$")
 
 
@@ -94,6 +94,8 @@ def read_weights(path: Path) -> tuple[Any, dict[str, str]]:
 
 def _torch(path: Path) -> Any:
     """What torch.load finds, with nothing but tensors and plain values unpickled."""
+    import torch
+
     size = path.stat().st_size
     archive = zipfile.is_zipfile(path)
     if archive:
@@ -133,13 +135,15 @@ def _check_archive(path: Path, size: int) -> None:
                 raise UserError(f"{path}: damaged, the checksum of {record.filename} does not agree") from error
 
 
-def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _safetensors(path: Path) -> tuple[dict[str, "Tensor"], dict[str, str]]:
+    from safetensors import safe_open
+
     with safe_open(path, framework="pt") as file:
         weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return weights, dict(file.metadata() or {})
 
 
-def _sharded(path: Path) -> dict[str, Tensor]:
+def _sharded(path: Path) -> dict[str, "Tensor"]:
     """All tensors of the files that an index names, which must be beside it and hold what it says, no more."""
     index = read_document(path, _Index).weight_map
     weights: dict[str, Tensor] = {}
@@ -161,8 +165,10 @@ def shard_of(path: Path) -> str | None:
     return f"shard {int(found[1])} of {int(found[2])}" if found else None
 
 
-def tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
+def tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, "Tensor"]]:
     """Every tensor in nested mappings and sequences, by its place."""
+    from torch import Tensor
+
     waiting = [(prefix, found)]
     seen: set[int] = set()
     while waiting:
@@ -175,8 +181,10 @@ def tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
             waiting += [(f"{place}.{key}" if place else str(key), inner) for key, inner in pairs]
 
 
-def require_dense(name: str, tensor: Tensor) -> None:
+def require_dense(name: str, tensor: "Tensor") -> None:
     """Raise UserError, naming the tensor, for one that is not plain numbers in memory."""
+    import torch
+
     if tensor.is_quantized:
         raise UserError(f"{name} is quantised ({dtype_of(tensor)}): save it with .dequantize(), as float numbers")
     if tensor.layout != torch.strided:
@@ -187,14 +195,16 @@ def require_dense(name: str, tensor: Tensor) -> None:
 
 def require_float(name: str, tensor: Any) -> None:
     """Raise UserError, naming the entry, for whatever is no dense tensor of floating-point numbers."""
+    from torch import Tensor
+
     if not isinstance(tensor, Tensor):
         raise UserError(f"{name} holds a {type(tensor).__name__}, not a tensor")
     require_dense(name, tensor)
-    if tensor.dtype not in FLOATS:
+    if dtype_of(tensor) not in FLOATS:
         raise UserError(
             f"{name} holds {dtype_of(tensor)}: quantised weights need their scales, which are not read; save float ones"
         )
 
 
-def dtype_of(tensor: Tensor) -> str:
+def dtype_of(tensor: "Tensor") -> str:
     return str(tensor.dtype).removeprefix("torch.")

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -32,6 +34,30 @@ def test_help_and_version(run):
         code, out, _ = run(command, "--help")
         assert code == 0
         assert "Example:" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["energy-report", "--help"],
+        ["profiles"],
+        ["info", "--preset", "45m"],
+        ["energy-report", "--preset", "260m", "--rate", "0.15"],
+    ],
+    ids=" ".join,
+)
+def test_what_reads_no_model_starts_without_torch_and_numba(arguments):
+    code = (
+        "import sys, cli.main\n"
+        "sys.argv = ['spikegpt', *sys.argv[1:]]\n"
+        "code = cli.main.run()\n"
+        "found = {'torch', 'numba'} & sys.modules.keys()\n"
+        "sys.exit(code or (f'{found} imported' if found else 0))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout
 
 
 def test_simulate_verifies_against_pytorch(run, checkpoint, text):

@@ -43,7 +43,7 @@ def test_a_column_by_hand():
     assert sum(found.terms.values()) == pytest.approx(found.total_j)
     assert found.cannot_run == ("WKV", "gates (products)")
     for said in (
-        "x-int8, its body alone: 407 uJ a token (modelled, prices fitted), 7 dynamic and 400 static",
+        "x-int8, its body alone: 407 µJ a token (modelled, prices fitted), 7 dynamic and 400 static",
         "(2 chip(s) of 100 mW at an assumed 500 tokens/s)",
         "26 cores on 2 chip(s), placed by our mapper",
         "WKV, gates (products) cannot run there at all",

@@ -37,8 +37,15 @@ def test_models_side_by_side_are_measured_on_the_same_text(run, models, text, tm
         assert 6 < rows[name]["bits_per_byte"] < 10
     assert rows["gpt-int8"]["bits_per_byte"] is None
     assert rows["canonical"]["counts"] == rows["continuous"]["counts"] == "counted on the text"
-    assert sorted(p.name for p in out.iterdir()) == ["manifest.json", "report.html", "report.json", "report.md"]
-    assert "| canonical | counted on the text |" in (out / "report.md").read_text()
+    assert sorted(p.name for p in out.iterdir()) == [
+        "manifest.json",
+        "report-charts",
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    said = (out / "report.md").read_text()
+    assert "| canonical | the published SpikeGPT block | 1 x 16 | counted on the text |" in said
 
 
 def test_a_transformer_of_another_shape_is_a_row_of_its_own(run, models, text, tmp_path):

@@ -11,13 +11,14 @@ from exporters import nir as exporter
 from hw_sim.energy import dense_models, entries, front, profiles, report
 from hw_sim.energy.baselines import BASELINES
 from hw_sim.energy.compare import comparable
-from hw_sim.energy.html import page
 from hw_sim.energy.markdown import document
 from hw_sim.energy.measure import measure, token_nats
+from hw_sim.energy.page import page
+from hw_sim.energy.page.charts import charts
 from hw_sim.energy.schema import DensePoint, Report, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import PARTS
-from hw_sim.energy.tables import headline
+from hw_sim.energy.summary import basis, verdict
 from hw_sim.graph.quantize import quantize
 from spikegpt.tokenizer import Bytes, Characters
 from tests.conftest import VOCAB, lively_model
@@ -133,7 +134,7 @@ def test_the_context_is_that_of_training_and_one_beyond_says_so():
     assert not found.row("gpt-fp32").notes
     beyond = assumed(trained_context=256, context=1024)
     assert "beyond" in beyond.row("gpt-fp32").notes[0]
-    assert "beyond the context of training" in headline(beyond)
+    assert "beyond the context of training" in basis(beyond)
 
 
 def test_the_window_mean_stands_beside_the_last_position():
@@ -180,7 +181,7 @@ def test_one_token_more_of_context_is_no_cliff():
 
 def test_a_dead_model_is_called_dead_and_praised_for_nothing():
     found = assumed(rate=0.0)
-    assert "dead: density 0" in headline(found)
+    assert "dead: density 0" in verdict(found)
     assert found.findings[0].text.startswith("spike-driven is dead")
     assert all("saves" not in v for v in found.verdicts.values())
     assert found.subject.spikes == 0
@@ -314,15 +315,16 @@ def test_shipped_dense_models_are_data_with_their_text_and_settings():
 
 
 def test_names_from_files_are_plain_text_in_markdown(built):
-    text = document(msgspec.structs.replace(built, provenance={"text": "a|b\n# <img src=x> [y](z)"}))
+    files = document(msgspec.structs.replace(built, provenance={"text": "a|b\n# <img src=x> [y](z)"}))
+    text = files["report.md"]
     assert "\\<img src=x\\> \\[y\\]" in text
     assert "\n# \\<" not in text
 
 
 def test_page_is_self_contained_and_escapes_what_it_shows(built):
-    html = page(built)
-    assert html.count("<svg") == 4
+    html = page({"model": built})
+    assert html.count("<figure ") == len(charts(built))
     assert "noise &lt;&amp;&gt;" in html
-    for outside in ('src="http', 'href="http', "@import", "<script src"):
+    for outside in ('src="http', "@import", "<script src", "<link rel=stylesheet", "url(http"):
         assert outside not in html
-    assert page(built) == html
+    assert page({"model": built}) == html

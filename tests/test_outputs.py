@@ -35,6 +35,7 @@ FILE_COMMANDS = {
     "save-state": "simulate MODEL --data TEXT --tokens 20 --save-state",
     "svg": "info NIR --svg",
     "replay": "replay NIR RECORDING --out",
+    "compare": "compare MODEL --data TEXT --tokens 20 --out",
 }
 COMMANDS = {**FOLDER_COMMANDS, **FILE_COMMANDS}
 QUICK = ("tokenize", "export-nir", "energy-report", "train", "resume", *FILE_COMMANDS)

@@ -92,7 +92,7 @@ def chip_column(
     left = _left_out(site, counts, terms)
     total = moving + (static or 0.0)
     text = (
-        f"{row}, its body alone: {total * 1e6:,.4g} uJ a token (modelled, prices {prices_grade}), "
+        f"{row}, its body alone: {total * 1e6:,.4g} µJ a token (modelled, prices {prices_grade}), "
         f"{moving * 1e6:,.4g} dynamic"
         + (
             f" and {static * 1e6:,.4g} static ({site.chips} chip(s) of {static_w_per_chip * 1e3:g} mW at an assumed "

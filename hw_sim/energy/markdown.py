@@ -1,55 +1,52 @@
-"""The report as Markdown."""
+"""The report as Markdown, with the pictures of the page in its first state beside it."""
 
-from hw_sim.energy import tables
+from hw_sim.energy import appendix, cite, summary
 from hw_sim.energy.method import METHOD
+from hw_sim.energy.page import draw
+from hw_sim.energy.page.charts import charts, settings, state_of
+from hw_sim.energy.page.state import NAMES
 from hw_sim.energy.schema import Report
 from hw_sim.energy.tables import Table
 from spikegpt.escape import markdown as escaped
 
+PICTURES = "report-charts"  # the folder of the pictures, beside report.md
+FILES = ("report.md", *(f"{PICTURES}/{name}.svg" for name in NAMES))
 
-def document(report: Report) -> str:
-    """Render a report."""
-    model, paper, quality = report.model, report.paper_accounting, report.equal_quality
+
+def document(report: Report) -> dict[str, str]:
+    """The files of a report by name: report.md and the SVG pictures that it shows."""
+    first = summary.shown_first(report)
+    column = first.name if first else ""
+    setting = settings(report)[0]
+    shown = [(c, s) for c in charts(report) if (s := state_of(c, column, setting))]
+    pictures = {f"{PICTURES}/{c.name}.svg": draw.standing_alone(draw.svg(c, s, column)) for c, s in shown}
+    images = [f"### {escaped(s.title)}\n\n![{escaped(s.text)}]({PICTURES}/{c.name}.svg)" for c, s in shown]
+    ratios_first = 1 if shown and shown[0][0].name == "range" else 0
     sections = [
-        f"# Energy of a {model['variant']} SpikeGPT, {model['n_layer']} layers of width {model['d']}",
-        escaped(tables.headline(report)),
-        "## Verdicts, by prices (modelled)\n\n"
-        + "\n".join(f"- **{escaped(k)}**: {escaped(v)}" for k, v in report.verdicts.items()),
-        "## Counts, per token\n\n" + table(tables.count_table(report)),
-        "## Assumptions of rows\n\n" + table(tables.assumption_table(report)),
-        "## At equal quality\n\n"
-        + (table(tables.equal_quality_table(report)) if quality.available else escaped(quality.reason) + "."),
-        "## Energy, microjoules a token (modelled)\n\n" + table(tables.energy_table(report)),
-        "## Ratios, with their range (modelled)\n\n" + table(tables.ratio_table(report)),
-        "## What the totals leave out\n\n" + table(tables.unpriced_table(report)),
-        "## Element-wise operations, per token\n\n" + table(tables.elementwise_table(report)),
-        "## Bytes moved, per token\n\n" + table(tables.bytes_table(report)),
-        "## Matrix inputs\n\n" + table(tables.matrix_table(report)),
-        "## Footprint\n\n" + table(tables.footprint_table(report)) + "\n\n" + table(tables.memory_table(report)),
-        "## Chips, microjoules a token (modelled)\n\n" + table(tables.chip_table(report)),
-        *(
-            [f"## This machine (measured)\n\n{escaped(report.host.what)}.\n\n" + table(tables.host_table(report))]
-            if report.host
-            else []
+        f"# {escaped(summary.title(report))}",
+        f"**{escaped(summary.verdict(report))}** (modelled)",
+        *images[:ratios_first],
+        escaped(summary.quality(report)),
+        escaped(summary.basis(report)),
+        "## Findings",
+        "\n".join(
+            f"- {'Spikes lose: ' if f.loses else ''}{escaped(f.text)} ({f.grade})" for f in summary.general(report)
         ),
-        *(
-            ["## Compressors on the same text, for scale\n\n" + table(tables.compressor_table(report))]
-            if report.compressors
-            else []
-        ),
-        "## Published figures of other systems (context, not to be divided by)\n\n"
-        + table(tables.system_table(report)),
-        "## Prices\n\n" + table(tables.profile_table(report)),
-        f"## The paper's own accounting (assumed)\n\nAt T = {paper['context']}, d = {paper['d']}, rate {paper['rate']}"
-        f": {paper['ratio']:.2f}x (grade: {paper['grade']}). Why it differs: {paper['why_it_differs']}",
-        "## Method\n\n" + "\n".join(f"- **{name}.** {text}" for name, text in METHOD),
-        "## Provenance\n\n" + "\n".join(f"- {escaped(k)}: {escaped(str(v))}" for k, v in report.provenance.items()),
+        "\n".join(f"- **{escaped(k)}**: {escaped(v)}" for k, v in report.verdicts.items()),
+        *images[ratios_first:],
+        "## Tables",
+        *(table(t) for t in appendix.tables(report)),
+        "## The paper's own accounting\n\n" + escaped(summary.paper(report)),
+        "## Method\n\n" + "\n".join(f"- **{name}.** {escaped(text)}" for name, text in METHOD),
+        "## Provenance\n\n" + "\n".join(f"- {escaped(k)}: {escaped(v)}" for k, v in report.provenance.items()),
+        "## Cite\n\n" + escaped(cite.citation(report)),
     ]
-    return "\n\n".join(sections) + "\n"
+    return {"report.md": "\n\n".join(s for s in sections if s) + "\n", **pictures}
 
 
 def table(content: Table) -> str:
-    """Cells as a Markdown table."""
-    head, rows = content
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
+    """Cells as a Markdown table under its caption; numbers to the right."""
+    rule = ["---" if i == 0 or i in content.prose else "---:" for i in range(len(content.head))]
+    lines = [list(map(escaped, content.head)), rule, *(list(map(escaped, row)) for row in content.rows)]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join([f"### {escaped(content.caption)}", *([escaped(content.note)] if content.note else []), body])

@@ -42,6 +42,7 @@ class Measurement:
     tokenizer: Tokenizer
     nats: np.ndarray
     observed: dict[str, dict[str, float]]
+    spikes: dict[str, np.ndarray]  # (OBSERVED_TOKENS or fewer, neurons) by population, of a float plan
     file: str | None = None
 
     @property
@@ -92,7 +93,7 @@ def measure(
         tokens,
         tokenizer,
         np.concatenate(nats),
-        {} if plan.integer else observe(graph, tokens[:OBSERVED_TOKENS]),
+        *(({}, {}) if plan.integer else observe(graph, tokens[:OBSERVED_TOKENS])),
         file,
     )
 
@@ -150,10 +151,14 @@ def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) 
     return next_token_nats(logits[:-1], tokens[1:]) / math.log(2) / len(tokenizer.decode(tokens[1:]))
 
 
-def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> dict[str, dict[str, float]]:
-    """What matrix inputs look like by their values alone; a dead layer looks binary, so structure decides the class."""
+def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> tuple[dict[str, dict[str, float]], dict[str, np.ndarray]]:
+    """What matrix inputs look like by their values alone, and the spikes (T, n) of every LIF node.
+
+    A dead layer looks binary, so structure decides the class.
+    """
     wiring = Wiring(graph)
     seen: dict[str, dict[str, float]] = {}
+    spikes: dict[str, np.ndarray] = {}
 
     def see(name: str, drive: np.ndarray, out: np.ndarray) -> None:
         if isinstance(graph.nodes[name], nir.Linear) and not wiring.embeds(name):
@@ -162,6 +167,8 @@ def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> dict[str, dict[str, floa
                 "binary": float(((drive == 0) | (drive == 1)).mean()),
                 "integers": float((drive == np.round(drive)).mean()),
             }
+        elif isinstance(graph.nodes[name], nir.LIF):
+            spikes[name] = out > 0
 
     reference.run(graph, tokens, see)
-    return seen
+    return seen, spikes

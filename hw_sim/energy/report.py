@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hw_sim.energy import break_even, paper
+from hw_sim.energy.activity import activity
 from hw_sim.energy.chips import ChipColumn, Counts, Site, chip_column
 from hw_sim.energy.compare import compare, in_short
 from hw_sim.energy.compressors import Compressed
@@ -14,6 +15,7 @@ from hw_sim.energy.front import equal_quality
 from hw_sim.energy.host import Host
 from hw_sim.energy.price import costs
 from hw_sim.energy.quality import BLOCK, DRAWS, LEVEL, SEED, TextRead
+from hw_sim.energy.scenarios import scenarios
 from hw_sim.energy.schema import Assumption, Report, Row, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
@@ -36,10 +38,12 @@ def build(
     text: TextRead | None = None,
     compressors: Sequence[Compressed] = (),
     host: Host | None = None,
+    elsewhere: bool = True,
 ) -> Report:
     """Compare the first measured model (or, without one, the assumed densities of `what_if`) with everything else.
 
-    `int8` is the first model quantised, for its own quality and activity.
+    `int8` is the first model quantised, for its own quality and activity; `elsewhere`: at other contexts and
+    batches too.
     """
     entries = lineup(models, settings, int8, what_if)
     subject = next(e for e in entries if e.role == "subject")
@@ -65,7 +69,6 @@ def build(
         profiles={name: msgspec.to_builtins(p) for name, p in settings.priced.items()},
         break_even=limits,
         matrices=tuple(matrices(subject, settings)),
-        populations=tuple(populations(subject)),
         sweeps=sweeps(subject.shape, subject, twin, settings),
         footprint=settings.footprints,
         chips=chips,
@@ -74,6 +77,8 @@ def build(
         systems=published_systems(),
         paper_accounting=paper.accounting(),
         provenance=provenance or {},
+        activity=activity(run.counts.populations, run.spikes) if (run := subject.measurement) else (),
+        scenarios=scenarios(lambda at: lineup(models, at, int8, what_if), settings) if elsewhere else (),
     )
 
 
@@ -200,12 +205,3 @@ def matrices(subject: Entry, settings: Settings) -> list[dict[str, Any]]:
             }
         )
     return found
-
-
-def populations(subject: Entry) -> list[dict[str, Any]]:
-    """Rate of every LIF population of a run."""
-    run = subject.measurement
-    return [
-        {"name": p.name, "neurons": p.neurons, "rate": p.spikes / p.updates}
-        for p in (run.counts.populations if run else ())
-    ]

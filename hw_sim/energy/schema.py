@@ -166,6 +166,40 @@ class EqualQuality(Struct, frozen=True, kw_only=True):
     verdicts: tuple[EqualCost, ...] = ()
 
 
+class Scenario(Struct, frozen=True, kw_only=True):
+    """The same models at another context of the Transformer and another batch: what the page's switch shows."""
+
+    context: int
+    batch: int
+    energy_terms_j: dict[str, dict[str, dict[str, float]]]  # row -> column -> term -> joules a token; absent: no price
+    ratios: dict[str, dict[str, tuple[float, float, float]]]  # reference row -> column -> ratio, lowest, highest
+
+
+class Activity(Struct, frozen=True, kw_only=True):
+    """How one LIF population fired over the text: exact counts, and a look at its first tokens.
+
+    `histogram` are neurons by share of tokens at which they fired, in bins with the edges RATE_EDGES; `dead` never
+    fired and `saturated` always did (indices, at most NAMED of them). `raster` are (token, neuron) of the spikes of
+    the neurons `sampled` at the first `raster_tokens` tokens.
+    """
+
+    name: str
+    neurons: int
+    rate: float
+    histogram: tuple[int, ...]
+    dead_count: int
+    saturated_count: int
+    dead: tuple[int, ...]
+    saturated: tuple[int, ...]
+    sampled: tuple[int, ...] = ()
+    raster_tokens: int = 0
+    raster: tuple[tuple[int, int], ...] = ()
+
+
+RATE_EDGES = (0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1.0)
+NAMED = 20
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """All of it. Free-form parts (dict[str, Any]) are described in docs/report.md."""
 
@@ -182,7 +216,6 @@ class Report(Struct, frozen=True, kw_only=True):
     profiles: dict[str, dict[str, Any]]
     break_even: dict[str, float | None]
     matrices: tuple[dict[str, Any], ...]
-    populations: tuple[dict[str, Any], ...]
     sweeps: dict[str, Any]
     footprint: tuple[dict[str, Any], ...]
     chips: tuple[ChipColumn, ...] = ()  # the columns of chips for spikes: the int8 row, with what the total leaves out
@@ -191,6 +224,8 @@ class Report(Struct, frozen=True, kw_only=True):
     systems: tuple[System, ...] = ()  # published figures, for context: never divided
     paper_accounting: dict[str, Any]
     provenance: dict[str, Any]
+    activity: tuple[Activity, ...] = ()
+    scenarios: tuple[Scenario, ...] = ()
 
     def row(self, name: str) -> Row:
         return next(row for row in self.rows if row.name == name)

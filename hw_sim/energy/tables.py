@@ -1,98 +1,42 @@
-"""The report's tables as plain cells, for every form that shows them."""
+"""The report's main tables as plain cells, for every form that shows them: models, energy, ratios, operations."""
 
-from typing import Any
+from typing import NamedTuple
 
-from hw_sim.energy.front import figure
-from hw_sim.energy.host import Spread
-from hw_sim.energy.schema import Report, Row
+from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, Report, Row
+from hw_sim.energy.summary import Span, digits, label, microjoules, rivals
 
-Table = tuple[list[str], list[list[str]]]  # head, rows
-
-
-def headline(report: Report) -> str:
-    """The finding in a few sentences: losses at equal quality first, then operations, then quality."""
-    losses = [f.text for f in report.findings if f.loses and f.column in (None, *HEADLINED)]
-    operations = [f.text for f in report.findings if f.column is None and not f.loses][:1]
-    return " ".join([*losses, *operations, f"Quality: {read(report)}."])
+NONE = "-"
 
 
-HEADLINED = ("operations", "all_operations", "45nm-memory-fp32", "45nm-memory-int8")
+class Table(NamedTuple):
+    """Cells under a head; the first of a line names it. `note` explains the terms of the head where they stand;
+    `prose`: columns that hold words."""
 
-
-def read(report: Report) -> str:
-    """The subject's bits per byte, how sure they are, and of which bytes."""
-    row, text = report.subject, report.measurement["text"]
-    if row.bits_per_byte is None:
-        return "not measured"
-    found = row.bits_per_byte_interval
-    sure = "no interval: the text is too short"
-    if found:
-        sure = f"{found[0]:.3f} to {found[1]:.3f}, 95 %: +-{(found[1] - found[0]) / 2 / row.bits_per_byte:.1%}"
-    part = f" ({text['bytes']:,} bytes from token {text['offset']:,}, sha256 {text['sha256'][:12]})" if text else ""
-    return f"{row.bits_per_byte:.3f} bits per byte on this text (measured; {sure}){part}"
-
-
-def chip_table(report: Report) -> Table:
-    """Chips for spikes: dynamic and static energy of the int8 row, and what the chip lacks."""
-    rows = [
-        [c.column, c.row, c.prices_grade, f"{c.site.cores:,}", f"{c.site.chips:,}", microjoules(c.dynamic_j),
-         microjoules(c.static_j), f"{c.tokens_per_s:,g}", microjoules(c.total_j), ", ".join(c.cannot_run),
-         "; ".join(c.left_out)]
-        for c in report.chips
-    ]  # fmt: skip
-    head = ["prices", "row", "prices are", "cores", "chips", "dynamic", "static", "at tokens/s", "total", "cannot run",
-            "left out"]  # fmt: skip
-    return head, rows
-
-
-def compressor_table(report: Report) -> Table:
-    """Classical compressors on the text that was read, for scale."""
-    rows = [[c.name, c.settings, f"{c.alone:.3f}", number(c.after_training, ".3f")] for c in report.compressors]
-    return ["compressor", "settings", "bits/byte, the part alone", "after the training part"], rows
-
-
-def host_table(report: Report) -> Table:
-    """What this machine took: median, and smallest to largest of the repetitions."""
-
-    def cell(spread: Spread | None, unit: float) -> str:
-        if spread is None:
-            return "-"
-        return f"{spread.median * unit:,.4g} ({spread.low * unit:,.4g} to {spread.high * unit:,.4g})"
-
-    rows = [
-        [w.name, cell(w.seconds, 1e6), cell(w.joules, 1e6), cell(w.net_joules, 1e6)]
-        for w in (report.host.workloads if report.host else ())
-    ]
-    return ["run", "us a token", "uJ a token, all counters", "uJ a token, without the idle machine"], rows
-
-
-def system_table(report: Report) -> Table:
-    """Published figures, for context."""
-    rows = [[s.system, s.network, s.figure, s.includes, s.grade, s.source] for s in report.systems]
-    return ["system", "network", "figure", "includes", "grade", "source"], rows
+    name: str
+    caption: str
+    head: list[str]
+    rows: list[list[str]]
+    note: str = ""
+    prose: tuple[int, ...] = ()
 
 
 def number(value: float | None, form: str = ",.0f") -> str:
     """A number, or that there is none."""
-    return "-" if value is None else format(value, form)
+    return NONE if value is None else format(value, form)
 
 
-def count_table(report: Report) -> Table:
-    head = [
-        "model", "counts are", "bits/byte (measured)", "dense", "MACs", "ACs (binary)", "graded", "element-wise",
-        "neuron updates", "spikes", "messages", "hops",
-    ]  # fmt: skip
-    rows = [
-        [
-            r.name,
-            r.counts,
-            quality(r),
-            *map(number, (r.dense, r.effective_macs, r.effective_acs, r.graded, sum(r.elementwise.values()),
-                          r.neuron_updates, r.spikes, r.messages, r.hops)),
-        ]
-        for r in report.rows
-    ]  # fmt: skip
-    return head, rows
+def columns(report: Report) -> list[str]:
+    return [c.name for c in report.columns]
+
+
+def spanned(span: Span | None) -> str:
+    """A ratio and its range."""
+    return f"{digits(span.ratio)} ({digits(span.low)} to {digits(span.high)})" if span else NONE
+
+
+def plain(row: Row) -> str:
+    """What a row is, in words."""
+    return label(row) if label(row) != row.name else row.variant
 
 
 def quality(row: Row) -> str:
@@ -101,117 +45,136 @@ def quality(row: Row) -> str:
         found = row.bits_per_byte_interval
         return f"{row.bits_per_byte:.3f}" + (f" ({found[0]:.3f} to {found[1]:.3f})" if found else "")
     published = row.published_bits_per_character
-    return f"published {published:.3f} bits/character, enwik8" if published else "not measured"
+    return f"published {published:.3f} bits/character, enwik8" if published else "not run"
 
 
-def assumption_table(report: Report) -> Table:
-    """What rows take for granted."""
-    rows = [[r.name, a.name, a.value, a.source] for r in report.rows for a in r.assumptions]
-    rows += [[r.name, "note", note, ""] for r in report.rows for note in r.notes]
-    return ["model", "assumed", "value", "source"], rows
-
-
-def ratio_table(report: Report) -> Table:
-    """Every comparison with the subject: nominal, and the range over the alternatives of the prices."""
-    head = ["reference over this model", "in", "ratio", "lowest", "highest", "as a window mean", "grade"]
-    rows = [
-        [c.reference, c.column, figure(c.ratio), figure(c.low), figure(c.high),
-         "-" if c.window_mean is None else figure(c.window_mean), c.grade]
-        for c in report.comparisons
-    ]  # fmt: skip
-    return head, rows
-
-
-def equal_quality_table(report: Report) -> Table:
-    """What dense models of the subject's quality cost, over its own cost."""
-    rows = [
-        [v.row, v.column, "-" if v.ratio is None else ("at most " if v.bound else "") + figure(v.ratio),
-         "-" if v.low is None or v.high is None else f"{figure(v.low)} to {figure(v.high)}", ", ".join(v.between)]
-        for v in report.equal_quality.verdicts
-    ]  # fmt: skip
-    return ["model", "in", "dense model of equal quality costs, times", "range", "read off"], rows
-
-
-def elementwise_table(report: Report) -> Table:
-    kinds = list(report.rows[0].elementwise)
-    return ["model", *kinds], [[r.name, *(number(r.elementwise[k]) for k in kinds)] for r in report.rows]
-
-
-def bytes_table(report: Report) -> Table:
-    """Bytes moved a token by level."""
-    levels = list(next((moved for r in report.rows for moved in r.bytes.values()), {}))
-    rows = [
-        [r.name, precision, *(number(moved[level]) for level in levels)]
-        for r in report.rows
-        for precision, moved in r.bytes.items()
-    ]
-    return ["model", "precision", *levels], rows
-
-
-def energy_table(report: Report) -> Table:
-    names = [c.name for c in report.columns]
-    rows = [[r.name, *(microjoules(r.energy_j[n]) for n in names)] for r in report.rows]
-    return ["model", *names], rows
-
-
-def microjoules(value: float | None) -> str:
-    return "-" if value is None else f"{value * 1e6:,.3f}"
-
-
-def unpriced_table(report: Report) -> Table:
-    """What the subject's total leaves out, by column: counted, and without a price."""
-    rows = [
-        [column, ", ".join(f"{term} ({count:,.0f})" for term, count in left.items()) or "nothing that was counted"]
-        for column, left in report.subject.unpriced.items()
-    ]
-    return ["column", "counted without a price, times a token"], rows
-
-
-def matrix_table(report: Report) -> Table:
-    columns = [c for c, limit in report.break_even.items() if limit is not None]
-    head = ["matrix", "input (structure)", "zeros", "0 or 1", "whole", "density", "operations", "dense"]
+def chosen(report: Report, column: str, context: int, batch: int) -> Table:
+    """What the page's switch shows: every model in one column, at one context and batch."""
+    scenario = next((s for s in report.scenarios if (s.context, s.batch) == (context, batch)), None)
+    own = (report.measurement["context"], report.measurement["batch"]) == (context, batch)
+    spans = {c.reference: (c.ratio, c.low, c.high) for c in report.comparisons if c.column == column} if own else {}
+    if scenario and not own:
+        spans = {name: by[column] for name, by in scenario.ratios.items() if column in by}
     rows = []
-    for m in report.matrices:
-        seen = m["observed"] or {}
+    for r in report.rows:
+        terms_j = scenario.energy_terms_j.get(r.name, {}).get(column) if scenario and not own else None
+        joules = sum(terms_j.values()) if terms_j else r.energy_j.get(column) if own else None
+        if joules is None:
+            continue
+        span = spans.get(r.name)
         rows.append(
             [
-                m["name"],
-                m["input"],
-                *(number(seen.get(k), ".3f") for k in ("zeros", "binary", "integers")),
-                f"{m['density']:.4f}",
-                number(m["synops_per_token"]),
-                number(m["dense_per_token"]),
-                *(limit_cell(m, c) for c in columns),
+                r.name,
+                microjoules(joules),
+                digits(span[0]) if span else NONE,
+                f"{digits(span[1])} to {digits(span[2])}" if span else NONE,
+                number(r.bits_per_byte, ".3f"),
+                ", ".join(r.unpriced.get(column, {})) or "nothing",
+                plain(r),
             ]
         )
-    return head + [f"r* {c}" for c in columns], rows
+    return Table(
+        "chosen",
+        f"Energy at {column}, context {context:,}, batch {batch:,}",
+        ["model", "µJ a token", "times this model", "range", "bits per byte", "without a price here", "what it is"],
+        rows,
+        "A model without a price in this column is not listed. Range: over the alternatives of the prices (other "
+        "memory levels, DRAM prices, accumulator widths), each applied to both models alike.",
+        (5, 6),
+    )
 
 
-def limit_cell(matrix: dict[str, Any], column: str) -> str:
-    """Break-even density and by what factor the measured one stays below it."""
-    limit = matrix["break_even"][column]
-    if limit is None or matrix["input"] != "spikes":
-        return "-"
-    return f"{limit:.3f} ({matrix['margin'][column]:.1f}x)" if column in matrix["margin"] else f"{limit:.3f}"
-
-
-def profile_table(report: Report) -> Table:
+def models(report: Report) -> Table:
+    """What every row is."""
     rows = [
-        [name, p["grade"], p["source"], p["scope"], "; ".join(a["name"] for a in p["alternatives"]) or "-"]
-        for name, p in report.profiles.items()
+        [r.name, plain(r), f"{r.shape.n_layer} x {r.shape.d}", r.counts, quality(r), r.precision or "all"]
+        for r in report.rows
     ]
-    return ["profile", "grade", "source", "scope", "alternatives that the ranges span"], rows
+    head = ["model", "what it is", "layers x width", "operations are", "bits/byte", "precision"]
+    return Table("models", "The models", head, rows, prose=(1, 2, 3, 5))
 
 
-def footprint_table(report: Report) -> Table:
+def counts(report: Report) -> Table:
+    head = [
+        "model",
+        "dense",
+        "done",
+        "MACs",
+        "ACs (binary)",
+        "graded",
+        "with element-wise",
+        "neuron updates",
+        "spikes",
+        "messages",
+        "hops",
+    ]
     rows = [
-        [f["chip"], number(f["cores"]), number(f["chips"]), number(f["synapses"]), number(f["neurons"]),
-         *(number(f[f"{what}_per_token"]) for what in ("messages", "hops", "graded_messages")), f["note"]]
-        for f in report.footprint
-    ]  # fmt: skip
-    return ["chip", "cores", "chips", "synapses", "neurons", "spike messages", "hops", "graded messages", "note"], rows
+        [
+            r.name,
+            *(
+                number(v)
+                for v in (
+                    r.dense,
+                    r.synops,
+                    r.effective_macs,
+                    r.effective_acs,
+                    r.graded,
+                    r.all_operations,
+                    r.neuron_updates,
+                    r.spikes,
+                    r.messages,
+                    r.hops,
+                )
+            ),
+        ]
+        for r in report.rows
+    ]
+    return Table(
+        "counts",
+        "Operations a token",
+        head,
+        rows,
+        "dense: operations of the matrices if no zero is skipped; done: of these, what is computed. MAC: multiply and "
+        "add a real number. AC: add a weight because a spike (0 or 1, by the structure of the network) arrived. "
+        "graded: multiply-adds on integer events. with element-wise: done, and the work outside the matrices. "
+        "messages, hops: spikes between cores of the chip that the row lies on, by our mapping or --placement.",
+    )
 
 
-def memory_table(report: Report) -> Table:
-    rows = [[r.name, number(r.weight_words), number(r.state_words), number(r.kv_words)] for r in report.rows]
-    return ["model", "weights, words", "constant state, words", "KV cache, words"], rows
+def energy(report: Report) -> Table:
+    """A line a price column: models are to be compared along it, and never down a column of the table."""
+    rows = [[c, *(microjoules(r.energy_j.get(c)) for r in report.rows)] for c in columns(report)]
+    return Table(
+        "energy",
+        "Energy, µJ a token",
+        ["prices", *(r.name for r in report.rows)],
+        rows,
+        "Compare along a line; never divide one technology's line by another's. Every total is partial: see what meets "
+        "no price, below.",
+    )
+
+
+def ratios(report: Report) -> Table:
+    """How many times the subject's energy each rival takes; operations first, which need no price."""
+    found = rivals(report)
+    rows = [[c, *(spanned(r.spans.get(c)) for r in found)] for c in columns(report)]
+    return Table(
+        "ratios",
+        f"How many times the energy of {report.subject.name} the others take",
+        ["prices", *(r.label for r in found)],
+        rows if found else [],
+        "In brackets the range over the alternatives of the prices. Above 1 spikes save energy, below 1 they cost.",
+    )
+
+
+def operations(report: Report) -> Table:
+    """The ratios that need no price."""
+    kinds = {OPERATIONS: "of the matrices", ALL_OPERATIONS: "with element-wise"}
+    found = {k: text for k, text in kinds.items() if any(k in by for by in report.ratios.values())}
+    rows = [[name, *(digits(by[k]) if k in by else NONE for k in found)] for name, by in report.ratios.items()]
+    return Table(
+        "operations",
+        f"How many times the operations of {report.subject.name} the others do",
+        ["model", *found.values()],
+        rows,
+    )

@@ -120,7 +120,7 @@ def verdicts(
             (c.ratio, c.low, against(c)) for c in comparisons if c.column == column.name and c.reference in rivals
         ]
         said = [f.text.rstrip(".") for f in dead(subject)] or judged(subject, column, parts)
-        said.append(f"{subject.name} takes {own * 1e6:,.4g} uJ a token (modelled)")
+        said.append(f"{subject.name} takes {own * 1e6:,.4g} µJ a token (modelled)")
         limit = limits.get(column.name)
         if subject.work.acs and limit is not None:
             said.append(sentence(limit, subject.work.density))
