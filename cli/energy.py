@@ -171,8 +171,8 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, 
         assert rate is not None
         return shape, rate
     values = read_document(rates, dict[str, float])
-    if set(values) != set(PARTS):
-        raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, each a density")
+    if set(values) - {"head"} != set(PARTS):
+        raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, and may have head, each a density")
     for part, value in values.items():
         if not 0 <= value <= 1:
             raise UserError(f"{rates}: {part} = {value!r} must be a density from 0 to 1")

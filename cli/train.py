@@ -48,20 +48,22 @@ from spikegpt.escape import printable
 @click.option("--lr", type=Real(0, min_open=True), default=5e-3, show_default=True, help="Peak learning rate.")
 @click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--density", type=Real(), help="Budget for the share of active synapses, e.g. 0.05 (spike-driven).")
-@click.option("--synops", type=int, help="The same budget as binary synaptic operations a token.")
+@click.option("--synops", type=int, help="The same budget as accumulates a token, on weights that are not zero.")
+@click.option("--sparsity", type=Real(), help="Share of these synapses to prune to zero meanwhile, e.g. 0.5.")
 @click.option(
     "--teacher",
     type=click.Path(path_type=Path),
     help="A checkpoint whose predictions are to be matched; of equal shape, its weights are the start.",
 )
+@click.option("--start", type=click.Path(path_type=Path), help="A checkpoint of the same shape to start from.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--force", is_flag=True, help="Replace the run in --out; with --resume, begin one if there is none.")
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
           width: int | None, steps: int, batch: int, accumulate: int, ctx: int, lr: float, seed: int,
-          density: float | None, synops: int | None, teacher: Path | None, device: str, bf16: bool | None,
-          resume: bool, force: bool) -> None:  # fmt: skip
+          density: float | None, synops: int | None, sparsity: float | None, teacher: Path | None,
+          start: Path | None, device: str, bf16: bool | None, resume: bool, force: bool) -> None:  # fmt: skip
     """Train a model on a text; leaves model.pt, log.csv and run.json. Several processes: start it with torchrun.
 
     Example: spikegpt train --variant spike-driven --steps 8000 --lr 6e-3 --density 0.05 --bf16 --out runs/kjv
@@ -88,11 +90,13 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
     if synops is not None:
         if density is not None:
             raise UserError("--density and --synops are the same budget: name one")
-        density = synops / config.body_synapses
-    if density is not None and variant != SPIKE_DRIVEN:
-        raise UserError(f"a {variant} model has no binary synaptic operations to budget: leave --density away")
+        density = synops / max(1, config.spike_synapses)
+    if (density or sparsity) and variant != SPIKE_DRIVEN:
+        raise UserError(
+            f"a {variant} model has no binary synaptic operations to budget: leave --density and --sparsity away"
+        )
     bf16 = choose_device(device).type == "cuda" if bf16 is None else bf16
-    settings = TrainConfig(steps, batch, accumulate, ctx, lr, seed=seed, bf16=bf16, density=density)
+    settings = TrainConfig(steps, batch, accumulate, ctx, lr, seed=seed, bf16=bf16, density=density, sparsity=sparsity)
     columns = (
         *Progress.get_default_columns()[:2],
         MofNCompleteColumn(),
@@ -107,6 +111,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
             settings,
             out,
             teacher=teacher,
+            start=start,
             resume=resume,
             force=force,
             device=device,
@@ -164,7 +169,7 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
         return
     click.echo(f"{in_units(asdict(score))} of {printable(corpus.name)}")
     if score.density is not None:
-        click.echo(f"{score.density:.4f} of the body's synapses active a token")
+        click.echo(f"{score.density:.4f} of the spike-fed synapses active a token")
 
 
 @click.command()

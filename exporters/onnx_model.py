@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from hw_sim.graph.extensions import DT, WKV, WKV_START, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU
+from hw_sim.graph.extensions import DT, WKV, WKV_START, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, memoryless
 from hw_sim.graph.wiring import Wiring
 from spikegpt import __version__
 from spikegpt.errors import UserError
@@ -140,7 +140,13 @@ class _Step:
         raise UserError(f"node {name!r} is a {type(node).__name__}, which has no ONNX form")
 
     def lif(self, name: str, node: nir.LIF, x: str) -> str:
-        """v += (r x - v + v_leak) DT / tau, spikes at v > v_threshold, in the simulator's order of operations."""
+        """v += (r x - v + v_leak) DT / tau, spikes at v > v_threshold, in the simulator's order of operations.
+
+        Memoryless neurons have no state: they compare their input.
+        """
+        if memoryless(node):
+            fires = self.emit("Greater", [x, self.constant(f"{name}_threshold", node.v_threshold)], f"{name}_fires")
+            return self.emit("Cast", [fires], name, to=TensorProto.FLOAT)
         v = self.state(name, node.tau.size)
         if np.any(node.r != 1):
             x = self.emit("Mul", [self.constant(f"{name}_r", node.r), x], f"{name}_drive")

@@ -10,6 +10,7 @@ from spikegpt.errors import UserError
 CANONICAL, SPIKE_DRIVEN, CONTINUOUS = "canonical", "spike-driven", "continuous"
 VARIANTS = (CANONICAL, SPIKE_DRIVEN, CONTINUOUS)  # of SpikeGPT
 TRANSFORMER = "transformer"  # the float32 baseline
+LEAST_THRESHOLD = 2.0**-6  # what a bias in front of memoryless neurons leaves of their threshold: none fires unasked
 RAW_VOCAB = 50277  # of the released models whose run-time feeds the raw embedding
 # Absurd sizes are refused before memory is asked for.
 MAX_LAYERS, MAX_EMBD, MAX_VOCAB, MAX_CONTEXT = 1024, 65536, 1 << 22, 1 << 24
@@ -32,6 +33,9 @@ class Config:
     )
     lif_threshold: float = 1.0
     ctx_len: int = 256  # the window it was trained on; the recurrent form has no limit
+    # Of spike-driven models; checkpoints from before these forms lack the fields, and new models have both (`preset`).
+    spiking_head: bool = False  # the head reads a LIF population too
+    late_norms: bool = False  # a norm's weight and bias stand behind the token shift: they fold into it and thresholds
 
     def __post_init__(self) -> None:
         known = (*VARIANTS, TRANSFORMER)
@@ -48,6 +52,10 @@ class Config:
                 f"finite threshold > 0"
             )
 
+        memoryless = self.variant == SPIKE_DRIVEN and self.lif_tau == 1
+        if (self.spiking_head or self.late_norms) and not memoryless:
+            raise UserError(f"spiking_head and late_norms are forms of {SPIKE_DRIVEN} models with lif_tau = 1")
+
     @property
     def n_parameters(self) -> int:
         """Number of trainable parameters: 13 L d^2 + 2 V d in matrices (Transformer: 12 L d^2), the rest in vectors."""
@@ -62,8 +70,15 @@ class Config:
 
     @property
     def body_synapses(self) -> int:
-        """Weights of the matrices between embedding and head; spike-driven, each is a binary synapse."""
+        """Weights of the matrices between embedding and head."""
         return (12 if self.variant == TRANSFORMER else 13) * self.n_layer * self.n_embd**2
+
+    @property
+    def spike_synapses(self) -> int:
+        """Weights of the matrices that read spikes, zeros among them: binary synapses."""
+        if self.variant != SPIKE_DRIVEN:
+            return 0
+        return self.body_synapses + self.spiking_head * self.vocab_size * self.n_embd
 
     @classmethod
     def from_dict(cls, values: dict) -> "Config":
@@ -105,11 +120,13 @@ PRESETS = {
 
 
 def preset(name: str, variant: str = SPIKE_DRIVEN, **overrides) -> Config:
-    """The Config of a preset; raises UserError for an unknown name."""
+    """The Config of a preset, spike-driven ones in the newest form; raises UserError for an unknown name."""
     if name not in PRESETS:
         raise UserError(f"preset {name!r} is not one of {', '.join(PRESETS)}")
     p = PRESETS[name]
     values = {"vocab_size": p.vocab_size, "n_layer": p.n_layer, "n_embd": p.n_embd, "lif_tau": default_tau(variant)}
+    if variant == SPIKE_DRIVEN:
+        values |= {"spiking_head": True, "late_norms": True}
     return Config(**{**values, "variant": variant, **overrides})
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER
+from spikegpt.config import TRANSFORMER
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT, State
 from spikegpt.tokenizer import Tokenizer
@@ -21,8 +22,8 @@ CHUNK = 256  # tokens a forward call; the carried state makes the result indepen
 @dataclass(frozen=True)
 class Evaluation:
     """Mean code length of `predicted` tokens. A token, a Unicode character and a byte are different units: the last two
-    are None where the tokenizer is unknown or the text is not UTF-8. `density` is the share of active synapse inputs,
-    weighted by fan-out.
+    are None where the tokenizer is unknown or the text is not UTF-8. `density` is the share of spike-fed synapses that
+    carry an event to a weight which is not zero.
     """
 
     predicted: int
@@ -33,14 +34,15 @@ class Evaluation:
     rates: dict[str, float]
 
 
-def fan_out_weights(model: SpikeGPT | Transformer) -> dict[str, float]:
-    """Share of the body's synapses behind every spiking population, by tap name; empty if no matrix reads spikes."""
-    matrices = {name: m.weight.numel() for name, m in model.named_modules() if isinstance(m, torch.nn.Linear)}
-    body = sum(n for name, n in matrices.items() if name != "head")
-    named = {
-        f"block{k.split('.')[1]}_{'_'.join(k.split('.')[2:])}_lif": n / body for k, n in matrices.items() if "." in k
-    }
-    return named if model.config.variant == SPIKE_DRIVEN else {}
+def fan_out_shares(model: SpikeGPT | Transformer) -> dict[str, Tensor]:
+    """By population: of all spike-fed synapses, the share that each neuron (C,) drives with a weight that is not zero.
+
+    The sum of firing rates times these is the density of accumulates. Empty if no matrix reads spikes.
+    """
+    if not isinstance(model, SpikeGPT):
+        return {}
+    total = model.config.spike_synapses
+    return {tap: m.weight.detach().count_nonzero(0) / total for tap, m in model.spike_fed().items()}
 
 
 @torch.no_grad()
@@ -60,8 +62,8 @@ def evaluate(
     text = torch.from_numpy(tokens[: length * streams].astype(np.int64)).view(streams, length)
     device = model.head.weight.device
     state: State | None = None
-    nats, weights = 0.0, fan_out_weights(model)
-    spikes = dict.fromkeys(weights, 0.0)
+    nats, shares, active = 0.0, fan_out_shares(model), 0.0
+    spikes = dict.fromkeys(shares, 0.0)
     for low, start, high in spans(model, length - 1):
         x, y = text[:, low:high].to(device), text[:, start + 1 : high + 1].to(device)
         taps: dict = {}
@@ -69,12 +71,14 @@ def evaluate(
         logits = logits[:, start - low :]
         nats += functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum").item()
         for name in spikes:
-            spikes[name] += taps[name].mean().item() * x.shape[1]
+            fired = taps[name].mean((0, 1))
+            spikes[name] += fired.mean().item() * x.shape[1]
+            active += (fired @ shares[name]).item() * x.shape[1]
         if progress:
             progress(y.numel())
     rates = {name: total / (length - 1) for name, total in spikes.items()}
     predicted = streams * (length - 1)
-    density = sum(weights[name] * rate for name, rate in rates.items()) if rates else None
+    density = active / (length - 1) if rates else None
     bits = nats / math.log(2)
     n_bytes, n_characters = text_length(model.tokenizer, text[:, 1:].numpy())
     return Evaluation(

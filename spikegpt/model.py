@@ -6,11 +6,13 @@ recurrent form are the same code: `forward` with a carried state, over many toke
 
 Variants (Config.variant), with mix(m, h)_t = m * h_t + (1 - m) * h_{t-1}:
   canonical     the published placement: a LIF after each half of a block; every matrix reads real numbers
-  spike-driven  a LIF in front of every matrix, so that every synapse of the body carries a binary event
+  spike-driven  a LIF in front of every matrix, so that every synapse of the body carries a binary event, and with
+                Config.spiking_head the head's too
   continuous    the non-spiking twin: no LIF at all
 """
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -19,9 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikegpt.config import CANONICAL, SPIKE_DRIVEN, TRANSFORMER, Config
+from spikegpt.config import CANONICAL, LEAST_THRESHOLD, SPIKE_DRIVEN, TRANSFORMER, Config
 from spikegpt.errors import UserError
-from spikegpt.kernels import WKV_START, lif, token_shift, wkv
+from spikegpt.kernels import WKV_START, lif, spike_linear, token_shift, wkv
 from spikegpt.kernels.reference import heaviside
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
 from spikegpt.transformer import Transformer
@@ -59,20 +61,25 @@ class NoLif(nn.Module):
 
 
 class Mixer(nn.Module):
-    """What the two halves of a block share: the token shift and the neurons behind it."""
+    """What the two halves of a block share: norm, token shift and the neurons behind it, in front of the matrices."""
 
     def __init__(self, cfg: Config, prefix: str, inputs: tuple[str, ...]):
         super().__init__()
-        self.prefix = prefix
+        self.prefix, self.late_norm, self.threshold = prefix, cfg.late_norms, cfg.lif_threshold
         self.lif_in = Lif(cfg, *(f"{prefix}_{i}_lif" for i in inputs)) if cfg.variant == SPIKE_DRIVEN else NoLif()
         self.lif_after = Lif(cfg, f"{prefix}_lif") if cfg.variant == CANONICAL else NoLif()
 
-    def mixed(self, h: Tensor, mixes: Sequence[Tensor], state: State, new: State, taps: Taps | None) -> Tensor:
-        """h (B, T, d) -> what the matrices read, (N, B, T, d)."""
+    def mixed(
+        self, x: Tensor, norm: nn.LayerNorm, mixes: Sequence[Tensor], state: State, new: State, taps: Taps | None
+    ) -> Tensor:
+        """x (B, T, d) -> what the matrices read, (N, B, T, d)."""
+        h = normalise(x, norm) if self.late_norm else norm(x)
         key = f"{self.prefix}_shift"
         last = state[key] if key in state else torch.zeros_like(h[:, 0])
-        x, new[key] = token_shift(h, last, torch.cat([m.view(1, -1) for m in mixes]))
-        return self.lif_in(x, state, new, taps)
+        read, new[key] = token_shift(h, last, torch.cat([m.view(1, -1) for m in mixes]))
+        if self.late_norm:
+            read = current(read, norm, self.threshold)
+        return self.lif_in(read, state, new, taps)
 
 
 class Attention(Mixer):
@@ -89,7 +96,9 @@ class Attention(Mixer):
         self.time_mix_r = nn.Parameter((channel ** (0.5 * (1 - depth))).view(1, 1, d))
         self.time_decay = nn.Parameter(-5 + 8 * (channels(d) / max(1, d - 1)) ** (0.7 + 1.3 * place))
         self.time_first = nn.Parameter(math.log(0.3) + 0.5 * ((channels(d) + 1) % 3 - 1).float())
-        self.key, self.value, self.receptance, self.output = (nn.Linear(d, d, bias=False) for _ in range(4))
+        self.key, self.value, self.receptance, self.output = (
+            Matrix(d, d, cfg.variant == SPIKE_DRIVEN) for _ in range(4)
+        )
         if cfg.variant == SPIKE_DRIVEN:
             self.gain = nn.Parameter(torch.full((d,), 3.0))  # lifts r * wkv to the threshold of its neurons
             self.lif_out: nn.Module = Lif(cfg, f"{self.prefix}_output_lif")
@@ -97,16 +106,15 @@ class Attention(Mixer):
             self.register_parameter("gain", None)
             self.lif_out = NoLif()
 
-    def forward(self, h: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
+    def forward(self, x: Tensor, norm: nn.LayerNorm, state: State, new: State, taps: Taps | None) -> Tensor:
         mixes = [self.time_mix_k, self.time_mix_v, self.time_mix_r]
-        x_k, x_v, x_r = self.mixed(h, mixes, state, new, taps).unbind(0)
-        r = torch.sigmoid(self.receptance(x_r).to(h.dtype))
-        k, v = self.key(x_k).to(h.dtype), self.value(x_v).to(h.dtype)
+        x_k, x_v, x_r = self.mixed(x, norm, mixes, state, new, taps).unbind(0)
+        k, v, r = self.key(x_k), self.value(x_v), self.receptance(x_r)
         key = f"{self.prefix}_wkv"
-        start = state[key] if key in state else wkv_start(h)
+        start = state[key] if key in state else wkv_start(x)
         y, new[key] = wkv(-torch.exp(self.time_decay), self.time_first, k, v, start)
-        y = r * y if self.gain is None else r * y * self.gain
-        return self.lif_after(self.output(self.lif_out(y, state, new, taps)).to(h.dtype), state, new, taps)
+        y = torch.sigmoid(r) * y if self.gain is None else torch.sigmoid(r) * y * self.gain
+        return self.lif_after(self.output(self.lif_out(y, state, new, taps)), state, new, taps)
 
 
 class FeedForward(Mixer):
@@ -119,17 +127,38 @@ class FeedForward(Mixer):
         mix = (channels(d) / d) ** (1 - depth)
         self.time_mix_k = nn.Parameter(mix.view(1, 1, d))
         self.time_mix_r = nn.Parameter(mix.clone().view(1, 1, d))
-        self.key = nn.Linear(d, 4 * d, bias=False)
-        self.receptance = nn.Linear(d, d, bias=False)
-        self.value = nn.Linear(4 * d, d, bias=False)
+        self.key = Matrix(d, 4 * d, cfg.variant == SPIKE_DRIVEN)
+        self.receptance = Matrix(d, d, cfg.variant == SPIKE_DRIVEN)
+        self.value = Matrix(4 * d, d, cfg.variant == SPIKE_DRIVEN)
         self.hidden = Lif(cfg, f"{self.prefix}_value_lif") if cfg.variant == SPIKE_DRIVEN else None
 
-    def forward(self, h: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
-        x_k, x_r = self.mixed(h, [self.time_mix_k, self.time_mix_r], state, new, taps).unbind(0)
-        k = self.key(x_k).to(h.dtype)
+    def forward(self, x: Tensor, norm: nn.LayerNorm, state: State, new: State, taps: Taps | None) -> Tensor:
+        x_k, x_r = self.mixed(x, norm, [self.time_mix_k, self.time_mix_r], state, new, taps).unbind(0)
+        k, r = self.key(x_k), self.receptance(x_r)
         k = functional.relu(k).square() if self.hidden is None else self.hidden(k, state, new, taps)
-        r = torch.sigmoid(self.receptance(x_r).to(h.dtype))
-        return self.lif_after(r * self.value(k).to(h.dtype), state, new, taps)
+        return self.lif_after(torch.sigmoid(r) * self.value(k), state, new, taps)
+
+
+def normalise(x: Tensor, norm: nn.LayerNorm) -> Tensor:
+    """x (.., d) to mean 0 and variance 1, without the norm's weight and bias."""
+    return functional.layer_norm(x, norm.normalized_shape, eps=norm.eps)
+
+
+def current(n: Tensor, norm: nn.LayerNorm, threshold: float) -> Tensor:
+    """What memoryless neurons read: the norm's weight times n (.., d), plus its bias as far as the threshold allows."""
+    return torch.addcmul(norm.bias.clamp(max=threshold - LEAST_THRESHOLD), n, norm.weight)
+
+
+class Matrix(nn.Linear):
+    """A weight matrix (n_out, n_in); `reads_spikes` where structure makes each of its inputs 0 or 1."""
+
+    def __init__(self, n_in: int, n_out: int, reads_spikes: bool):
+        super().__init__(n_in, n_out, bias=False)
+        self.reads_spikes = reads_spikes
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (.., n_in) -> (.., n_out), in the precision of x whatever autocast makes of the product."""
+        return (spike_linear if self.reads_spikes else functional.linear)(x, self.weight).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -143,8 +172,8 @@ class Block(nn.Module):
         self.att, self.ffn = Attention(cfg, layer), FeedForward(cfg, layer)
 
     def forward(self, x: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
-        x = x + self.att(self.ln1(x), state, new, taps)
-        return x + self.ffn(self.ln2(x), state, new, taps)
+        x = x + self.att(x, self.ln1, state, new, taps)
+        return x + self.ffn(x, self.ln2, state, new, taps)
 
 
 class SpikeGPT(nn.Module):
@@ -161,7 +190,9 @@ class SpikeGPT(nn.Module):
         self.emb = nn.Embedding(config.vocab_size, config.n_embd)
         self.blocks = nn.ModuleList([Block(config, i) for i in range(config.n_layer)])
         self.ln_out = nn.LayerNorm(config.n_embd)
-        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        if config.spiking_head:
+            self.head_lif = Lif(config, "head_lif")
+        self.head = Matrix(config.n_embd, config.vocab_size, config.spiking_head)
         initialise(self)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -185,7 +216,12 @@ class SpikeGPT(nn.Module):
         new: State = {}
         for block in self.blocks:
             x = block(x, state or {}, new, taps)
-        return self.head(self.ln_out(x)).float(), new
+        if self.config.spiking_head:
+            read = current(normalise(x, self.ln_out), self.ln_out, self.config.lif_threshold)
+            x = self.head_lif(read, state or {}, new, taps)
+        else:
+            x = self.ln_out(x)
+        return self.head(x).float(), new
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Look tokens (B, T) up in the (binary) embedding and normalise them: (B, T, d)."""
@@ -194,6 +230,14 @@ class SpikeGPT(nn.Module):
             raise UserError(f"token {int(bad)} is out of range: the vocabulary holds 0 to {self.config.vocab_size - 1}")
         e = self.emb(tokens)
         return cast(Any, self.blocks[0]).ln0(heaviside(e) if self.config.binary_embedding else e)
+
+    def spike_fed(self) -> dict[str, Matrix]:
+        """The matrices that read spikes, by the tap of the population that each of them reads."""
+        return {
+            re.sub(r"^blocks\.(\d+)", r"block\1", name).replace(".", "_") + "_lif": module
+            for name, module in self.named_modules()
+            if isinstance(module, Matrix) and module.reads_spikes
+        }
 
     @torch.no_grad()
     def embedding_table(self) -> Tensor:
@@ -243,7 +287,7 @@ def initialise(model: SpikeGPT) -> None:
         return
     lift = 1 / math.sqrt(INITIAL_RATE) if model.config.variant == SPIKE_DRIVEN else 1.0
     nn.init.orthogonal_(model.emb.weight, gain=1e-4 * math.sqrt(max(model.emb.weight.shape)))
-    nn.init.orthogonal_(model.head.weight, gain=0.5)
+    nn.init.orthogonal_(model.head.weight, gain=0.5 * (lift if model.config.spiking_head else 1.0))
     for block in cast(Any, model.blocks):
         for zero in (block.att.key, block.att.receptance, block.att.output, block.ffn.value, block.ffn.receptance):
             nn.init.zeros_(zero.weight)

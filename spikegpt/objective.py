@@ -1,5 +1,6 @@
 """What training minimises: cross-entropy, distance to a teacher, and the activity of the spikes above a budget."""
 
+import re
 from typing import NamedTuple
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikegpt.distributed import Place
-from spikegpt.evaluate import fan_out_weights
+from spikegpt.evaluate import fan_out_shares
 from spikegpt.model import SpikeGPT, State, Taps
 from spikegpt.transformer import Transformer
 
@@ -40,7 +41,8 @@ class Score(NamedTuple):
 class Objective(nn.Module):
     """A module, so that PyTorch's data-parallel engine can wrap it.
 
-    `budget` is the share of the body's synapses that may be active a token; what lies above costs `weight` nats a unit.
+    `budget` is the share of the spike-fed synapses that may be active a token, which weights of zero never are; what lies
+    above costs `weight` nats a unit.
     A `teacher` takes `share` of the cross-entropy's place: the divergence of the model's next-token distribution from
     the teacher's (distillation at temperature 1, Hinton et al. 2015, arXiv 1503.02531).
     """
@@ -57,7 +59,11 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.place, self.budget, self.weight = model, place, budget, weight
         self.teacher, self.share = teacher and teacher.requires_grad_(False), share
-        self.shares = fan_out_weights(model)
+        self.count_synapses()
+
+    def count_synapses(self) -> None:
+        """Look again which weights are zero: what the budget counts."""
+        self.shares = fan_out_shares(self.model)
 
     def forward(self, batch: Tensor, carried: Carried | None) -> Score:
         """batch (B, T + 1) int64: T tokens and what follows each; `carried` from the window before."""
@@ -71,18 +77,18 @@ class Objective(nn.Module):
             ours, theirs = (functional.log_softmax(z.flatten(0, 1).float(), -1) for z in (logits, target))
             distance = functional.kl_div(ours, theirs, log_target=True, reduction="batchmean")
             loss = torch.lerp(nats, distance, self.share)
-        means = {name: spikes.mean() for name, spikes in taps.items()}
+        fired = {name: spikes.mean((0, 1)) for name, spikes in taps.items()}
         density = None
         if self.shares:
-            density = torch.stack([share * means[name] for name, share in self.shares.items()]).sum()
+            density = torch.stack([share @ fired[name] for name, share in self.shares.items()]).sum()
             if self.budget is not None and self.place.mean(density) > self.budget:
                 loss = loss + self.weight * (density - self.budget)
-        return Score(loss, nats.detach(), density, by_population(means), Carried(state, taught))
+        return Score(loss, nats.detach(), density, by_population(fired), Carried(state, taught))
 
 
-def by_population(means: dict[str, Tensor]) -> dict[str, Tensor]:
+def by_population(fired: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mean firing rate of every kind of population over the layers: block3_att_key_lif counts as att_key."""
     kinds: dict[str, list[Tensor]] = {}
-    for name, mean in means.items():
-        kinds.setdefault(name.partition("_")[2].removesuffix("_lif"), []).append(mean.detach())
+    for name, rates in fired.items():
+        kinds.setdefault(re.sub(r"^block\d+_|_lif$", "", name), []).append(rates.detach().mean())
     return {kind: torch.stack(values).mean() for kind, values in kinds.items()}

@@ -25,6 +25,7 @@ from spikegpt.errors import UserError
 from spikegpt.evaluate import STREAMS, Evaluation, evaluate
 from spikegpt.model import SpikeGPT, build
 from spikegpt.objective import Carried, Objective, Score
+from spikegpt.pruning import Pruning
 from spikegpt.run_folder import CURVE, RunFolder
 from spikegpt.training_log import Row, plot_curve
 from spikegpt.training_loop import SAVE_EVERY_S, keep_on
@@ -32,6 +33,7 @@ from spikegpt.transformer import Transformer
 
 ROUND = 32  # windows before streams restart; several processes save at these edges, where no state is carried
 LOG_EVERY = 50
+HEAD_SLOPE = 1.65  # E[n | n > 0.5] - E[n | n < 0.5] of a normal n: what a spike of a head's neuron stands for at first
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ class TrainConfig:
     seed: int = 0
     bf16: bool = False  # matrix products in bfloat16; everything else stays float32
     density: float | None = None  # budget for the share of active synapses; activity above it is penalised
+    sparsity: float | None = None  # share of the spike-fed weights to be zero in the end, pruned during training
     density_weight: float = 2.0  # nats of penalty for a density of 1 above the budget
     teacher_share: float = 0.8  # of the loss, where there is a teacher; the rest is cross-entropy
     eval_every: int = 960
@@ -62,6 +65,8 @@ class TrainConfig:
             raise UserError(f"lr = {self.lr}: must lie between 0 and 1")
         if self.density is not None and not 0 < self.density < 1:
             raise UserError(f"density = {self.density}: must lie between 0 and 1")
+        if self.sparsity is not None and not 0 < self.sparsity < 1:
+            raise UserError(f"sparsity = {self.sparsity}: must lie between 0 and 1")
 
 
 def learning_rate(cfg: TrainConfig, step: int) -> float:
@@ -88,6 +93,7 @@ def train(
     out: Path,
     *,
     teacher: Path | None = None,
+    start: Path | None = None,
     resume: bool = False,
     force: bool = False,
     device: str = "cpu",
@@ -97,8 +103,8 @@ def train(
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
     """Train a model and leave `run.json`, `last.pt` (to resume), `log.csv`, `model.pt` (weights) and `curve.svg`.
 
-    `teacher` is a checkpoint whose next-token distributions the model is to match; where it has the model's shape, the
-    model also starts from its weights.
+    `teacher` is a checkpoint whose next-token distributions the model is to match. The model starts from the weights of
+    `start`, a checkpoint of its shape in any variant or form, or else from its teacher's if that has its shape.
     `last.pt` is written at round edges, every `save_every_s` seconds, and before Ctrl-C or SIGTERM ends the run; what
     is resumed (`resume`) gives the rows and the model of an uninterrupted run, to the bit. `force` replaces a run.
     `command` is kept in run.json.
@@ -113,13 +119,16 @@ def train(
     torch.manual_seed(cfg.seed)
     model = build(config)
     model.tokenizer = corpus.tokenizer
-    folder = RunFolder(out, config.to_dict(), provenance_of(model, corpus, cfg, teacher))
+    folder = RunFolder(out, config.to_dict(), provenance_of(model, corpus, cfg, teacher, start))
     with place(device) as here:
         if cfg.batch % (here.world * cfg.accumulate):
             raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
         teaching = None if teacher is None else read_teacher(teacher, config)
+        if start is not None and not inherit(model, checkpoint.load(start)):
+            raise UserError(f"{start}: its weights do not fit a {config.variant} model of this shape")
         if teaching is not None:
-            inherit(model, teaching)
+            if start is None:
+                inherit(model, teaching)
             teaching.to(here.device)
         run = Run(model.to(here.device), text, cfg, here, teaching)
         with folder.held() if here.rank == 0 else nullcontext():
@@ -148,7 +157,9 @@ def parts(corpus: Corpus, cfg: TrainConfig) -> tuple[np.ndarray, np.ndarray]:
     return text, valid
 
 
-def provenance_of(model: SpikeGPT | Transformer, corpus: Corpus, cfg: TrainConfig, teacher: Path | None) -> dict:
+def provenance_of(
+    model: SpikeGPT | Transformer, corpus: Corpus, cfg: TrainConfig, teacher: Path | None, start: Path | None
+) -> dict:
     """What a checkpoint says of how it came to be: every setting that its weights depend on."""
     provenance = {
         "text": corpus.name,
@@ -161,6 +172,8 @@ def provenance_of(model: SpikeGPT | Transformer, corpus: Corpus, cfg: TrainConfi
         provenance["teacher"] = f"{teacher.name} sha256 {hashlib.sha256(teacher.read_bytes()).hexdigest()}"
     else:
         del provenance["train_teacher_share"]
+    if start is not None:
+        provenance["start"] = f"{start.name} sha256 {hashlib.sha256(start.read_bytes()).hexdigest()}"
     return provenance
 
 
@@ -173,13 +186,24 @@ def read_teacher(path: Path, config: Config) -> SpikeGPT | Transformer:
 
 
 @torch.no_grad()
-def inherit(model: SpikeGPT | Transformer, teacher: SpikeGPT | Transformer) -> None:
-    """Start from the teacher's weights, all those that both have, if it has the model's shape; else change nothing."""
-    own, theirs = model.state_dict(), teacher.state_dict()
+def inherit(model: SpikeGPT | Transformer, source: SpikeGPT | Transformer) -> bool:
+    """Take over all weights that both have, if the source has the model's shape; else change nothing and say False.
+
+    What it may lack are the gains in front of spiking populations, which other variants do not have. A head that comes
+    to read spikes is scaled by what each of them stands for.
+    """
+    own, theirs = model.state_dict(), dict(source.state_dict())
+    if model.config.spiking_head and not source.config.spiking_head:
+        theirs["head.weight"] = theirs["head.weight"] * theirs["ln_out.weight"] * HEAD_SLOPE
+        theirs["ln_out.weight"] = torch.ones_like(theirs["ln_out.weight"])
+        theirs["ln_out.bias"] = torch.full_like(theirs["ln_out.bias"], 0.5)
     shared = own.keys() & theirs.keys()
-    if theirs.keys() <= own.keys() and all(own[name].shape == theirs[name].shape for name in shared):
-        for name in shared:
-            own[name].copy_(theirs[name])
+    fits = all(name.endswith(".gain") for name in own.keys() - theirs.keys())
+    if not fits or any(own[name].shape != theirs[name].shape for name in shared):
+        return False
+    for name in shared:
+        own[name].copy_(theirs[name])
+    return True
 
 
 class Run:
@@ -199,6 +223,9 @@ class Run:
             model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=fused
         )
         self.objective = here.wrap(Objective(model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share))
+        matrices = model.spike_fed() if isinstance(model, SpikeGPT) else {}
+        weights = {tap: matrix.weight for tap, matrix in matrices.items()}
+        self.pruning = Pruning(weights, cfg.sparsity or 0.0, cfg.steps)
         self.states: list[Carried | None] = [None] * cfg.accumulate
         self.step = 0
         self.rows: list[Row] = []
@@ -237,6 +264,7 @@ class Run:
             "rows": self.rows,
             "carried": [state and list(state.copied()) for state in self.states],
             "since_row": [*means, self.counted, time.perf_counter() - self.since],
+            "kept": self.pruning.kept,
         }
 
     def restore(self, record: dict) -> None:
@@ -249,6 +277,12 @@ class Run:
         nats, densities, self.counted, seconds = record["since_row"]
         self.nats, self.densities = ([] if v is None else list(v.to(device)) for v in (nats, densities))
         self.since = time.perf_counter() - seconds
+        self.pruning.kept = {name: kept.to(device) for name, kept in record["kept"].items()}
+        self.count_synapses()
+
+    def count_synapses(self) -> None:
+        """Tell the objective which weights are zero now."""
+        getattr(self.objective, "module", self.objective).count_synapses()
 
     def advance(self) -> Row | None:
         """One step; a row of the log every LOG_EVERY steps."""
@@ -263,6 +297,8 @@ class Run:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)
         self.optimizer.step()
         self.step += 1
+        if self.pruning.after(self.step):
+            self.count_synapses()
         self.counted += cfg.batch * cfg.ctx
         self.nats.append(torch.stack([score.nats for score in scores]).mean())
         if scores[0].density is not None:

@@ -15,6 +15,7 @@ from spikegpt import Config, SpikeGPT
 from spikegpt.config import VARIANTS
 
 VOCAB = 50
+OLD = "spike-driven, first form"  # norms in front of the shift, a head that reads real numbers
 REQUIRED = "SPIKEGPT_REQUIRE"  # names of NEEDS: a test that needs one of them fails where it would be skipped
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # An environment that holds lava-nc alone, as on a Loihi host; `make` fills it where a Python 3.10 is present.
@@ -35,25 +36,39 @@ def pytest_runtest_setup(item) -> None:
             pytest.skip(missing)
 
 
-def lively_model(variant: str, n_layer: int = 2, n_embd: int = 24, tau: float | None = None, seed: int = 0) -> SpikeGPT:
-    """A random model whose matrices are large enough that every population fires."""
+def lively_model(
+    variant: str, n_layer: int = 2, n_embd: int = 24, tau: float | None = None, seed: int = 0, old: bool = False
+) -> SpikeGPT:
+    """A random model whose matrices are large enough that every population fires.
+
+    "spike-driven" is the newest form, all of whose neurons are memoryless; OLD (or `old`, or another tau) the first.
+    """
     torch.manual_seed(seed)
+    old, variant = old or variant == OLD, "spike-driven" if variant == OLD else variant
+    new = variant == "spike-driven" and not old and tau in (None, 1.0)
     tau = tau or (1.0 if variant == "spike-driven" else 2.0)
-    model = SpikeGPT(Config(VOCAB, n_layer, n_embd, variant, lif_tau=tau, ctx_len=64))
-    for parameter in model.parameters():
+    config = Config(VOCAB, n_layer, n_embd, variant, lif_tau=tau, ctx_len=64, spiking_head=new, late_norms=new)
+    model = SpikeGPT(config)
+    for name, parameter in model.named_parameters():
         if parameter.ndim == 2:
             torch.nn.init.normal_(parameter, std=2 / np.sqrt(parameter.shape[1]))
+        elif not new and "ln" in name:  # no bare norm, whose weight and bias are not looked at
+            parameter.data += 0.01
+        elif new and ("ln" in name or "gain" in name):  # what is folded is to matter
+            torch.nn.init.normal_(parameter, 1.5 if name.endswith("weight") else 0.2, 0.3)
+            if "gain" in name:
+                parameter.data += 3
     return model.eval()
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=[*VARIANTS, OLD])
 def model(request) -> SpikeGPT:
     return lively_model(request.param)
 
 
-@pytest.fixture
-def spiking_model() -> SpikeGPT:
-    return lively_model("spike-driven")
+@pytest.fixture(params=["spike-driven", OLD])
+def spiking_model(request) -> SpikeGPT:
+    return lively_model(request.param)
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ def test_blocks_of_a_network_are_counted(run, network):
     facts = json.loads(run("info", network, "--json")[1])
     body, head = 13 * 8 * 8, 50 * 8
     assert facts["synapses"] == 2 * body + head
-    assert facts["spike_fed_synapses"] == facts["portable_synapses"] == 2 * body
-    assert facts["neurons"] == 2 * (6 * 8 + 4 * 8)
+    assert facts["spike_fed_synapses"] == facts["portable_synapses"] == 2 * body + head
+    assert facts["neurons"] == 2 * (6 * 8 + 4 * 8) + 8
     assert list(facts["blocks"]) == ["block0", "block1", "outside blocks"]
     key = next(n for n in facts["blocks"]["block1"]["list"] if n["name"] == "block1_ffn_key")
     assert (key["type"], key["width_in"], key["width_out"], key["values"]) == ("Linear", 8, 32, 256)

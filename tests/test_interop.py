@@ -19,7 +19,7 @@ from exporters.targets import export_to
 from hw_sim import Simulator
 from hw_sim.graph.foreign import drive, read_foreign
 from spikegpt import UserError
-from tests.conftest import lively_model
+from tests.conftest import OLD, lively_model
 
 TOOLS = ("snntorch", "norse", "spikingjelly")
 HERE = Path(__file__).parent
@@ -43,6 +43,18 @@ def shipped(request, tmp_path_factory) -> Path:
     model = spikegpt.load(request.config.rootpath / "models" / "kjv-spike-driven.pt")
     export_to("nir", exporter.export(model), folder)
     return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tool", TOOLS)
+def test_segments_of_a_model_of_the_newest_form_send_their_spikes_elsewhere(tool, tmp_path):
+    """Its thresholds differ by neuron."""
+    needs(tool)
+    export_to("nir", exporter.export(lively_model("spike-driven", 1, 8)), tmp_path / "nir")
+    found = json.loads(in_tool("segment_tools.py", tmp_path / "nir" / "segments", tool))
+    assert len(found) == 7
+    assert all(f["mismatches"] == 0 and f["output_difference"] < 1e-5 for f in found.values())
+    assert sum(f["spikes"] for f in found.values()) > 100
 
 
 @pytest.mark.slow
@@ -90,10 +102,15 @@ def test_segment_files_hold_only_the_portable_nodes_in_the_portable_convention(s
                 assert not node.bias.any()
 
 
-@pytest.mark.parametrize(("variant", "expected"), [("canonical", 2), ("spike-driven", 12), ("continuous", 0)])
+@pytest.mark.parametrize(
+    ("variant", "expected"), [("canonical", 2), ("spike-driven", 13), (OLD, 12), ("continuous", 0)]
+)
 def test_segments_of_every_variant(variant, expected):
-    segments = cut(exporter.export(lively_model(variant)))
-    assert len(segments) == expected
+    graph = exporter.export(lively_model(variant))
+    segments = cut(graph)
+    assert len(segments) == len({s.name for s in segments}) == expected
+    synapses = sum(n.weight.size for k, n in graph.nodes.items() if isinstance(n, nir.Linear) and k != "embedding")
+    assert variant != "spike-driven" or sum(s.synapses for s in segments) == synapses
     if variant == "canonical":
         assert segments[0].chain == ("block0_att_output", "block0_att_lif")
 

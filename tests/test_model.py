@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+import spikegpt
 from spikegpt import Config, SpikeGPT, UserError
 from spikegpt.config import preset
-from tests.conftest import VOCAB, lively_model, torch_run
+from tests.conftest import OLD, VOCAB, lively_model, torch_run
 
 
 def test_recurrent_form_gives_the_logits_and_spikes_of_the_parallel_form(model, tokens):
@@ -79,12 +80,18 @@ def test_configurations_out_of_range_are_refused(values):
         Config(**values)
 
 
-def test_every_matrix_of_the_spike_driven_body_reads_binary_numbers(tokens):
-    model = lively_model("spike-driven")
-    seen = {}
-    for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear):
-            module.register_forward_hook(lambda m, i, o, name=name: seen.update({name: i[0]}))
+@pytest.mark.parametrize("form, reals", [("spike-driven", []), (OLD, ["head"])])
+def test_matrices_of_a_spike_driven_model_read_binary_numbers(form, reals, tokens, monkeypatch):
+    model, read = lively_model(form), []
+    spike_linear = spikegpt.model.spike_linear
+    monkeypatch.setattr(spikegpt.model, "spike_linear", lambda x, w: (read.append((x, w)), spike_linear(x, w))[1])
+    head: list = []
+    model.head.register_forward_hook(lambda m, i, o: head.append(i[0]))
     torch_run(model, tokens)
-    real = [name for name, x in seen.items() if not torch.isin(x, torch.tensor([0.0, 1.0])).all()]
-    assert real == ["head"]
+    matrices = [
+        m.weight for m in model.modules() if isinstance(m, torch.nn.Linear) and (m is not model.head or not reals)
+    ]
+    assert sum(w.numel() for _, w in read) == sum(w.numel() for w in matrices)
+    binary = torch.tensor([0.0, 1.0])
+    assert all(torch.isin(x, binary).all() for x, _ in read)
+    assert torch.isin(head[0], binary).all() == (not reals)

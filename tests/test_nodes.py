@@ -28,7 +28,7 @@ def recount(plan, tokens: np.ndarray) -> dict[str, Counter]:
     slow, found = Interpreter(plan), {name: Counter() for name in plan.names}
     for token in tokens:
         for i, name in enumerate(plan.names):
-            op, x, _, n_in, n_out, *_, e, forgets, _ = plan.row(i)
+            op, x, _, n_in, n_out, *_, e, marked, _ = plan.row(i)
             seen, c = slow.signals[x : x + n_in].copy(), found[name]
             drives = slow.spikes[e : e + n_in].copy()
             slow.execute(i, int(token))
@@ -46,9 +46,9 @@ def recount(plan, tokens: np.ndarray) -> dict[str, Counter]:
                 c["active"] += int((seen != 0).sum())
                 c["idle"] += int((seen == 0).sum())
                 c["spikes"] += int(slow.spikes[e : e + n_out].sum())
-                c["state_bytes_read"] += 0 if forgets else 8 * n_out
-                c["state_bytes_written"] += 8 * n_out
-                c["parameter_bytes_read"] += 2 * 4 * n_out
+                c["state_bytes_read"] += 0 if marked else 8 * n_out
+                c["state_bytes_written"] += 0 if marked else 8 * n_out
+                c["parameter_bytes_read"] += (1 if marked else 2) * 4 * n_out
             elif op in (Op.DELAY_READ, Op.DELAY_WRITE):
                 c["state_bytes_read" if op == Op.DELAY_READ else "state_bytes_written"] += 8 * n_out
             elif op == Op.WKV:
@@ -56,7 +56,7 @@ def recount(plan, tokens: np.ndarray) -> dict[str, Counter]:
                 c["state_bytes_written"] += 3 * 8 * n_out
                 c["parameter_bytes_read"] += 2 * 4 * n_out
             elif op == Op.LAYER_NORM:
-                c["parameter_bytes_read"] += 4 * (2 * n_out + 1)
+                c["parameter_bytes_read"] += 4 * (0 if marked else 2 * n_out) + 4
             elif op == Op.SCALE:
                 c["parameter_bytes_read"] += 4 * n_out
     return found
@@ -78,16 +78,26 @@ def test_every_counter_is_that_of_a_recount_value_by_value(variant, tau):
 
 
 def test_element_wise_operations_are_those_of_the_specification():
-    """A LIF multiplies by its decay, adds input and rest, compares; WKV has four exponentials."""
+    """A LIF multiplies by its decay, adds input and rest, compares; of WKV's four exponentials two are of zero."""
     _, nodes = simulated("spike-driven")
     n = len(TOKENS)
     lif = nodes["block0_ffn_value_lif"]
     assert lif.elementwise == {"mul": 96 * n, "add": 192 * n, "cmp": 96 * n}
-    assert nodes["block0_att_wkv"].elementwise["exp"] == 4 * 24 * n
+    assert nodes["block0_att_wkv"].elementwise["exp"] == 2 * 24 * n
     total = elementwise_totals(nodes)
     assert tuple(total) == ELEMENTWISE
-    assert total["exp"] == 2 * (4 + 2) * 24 * n  # WKV, and one sigmoid in each half of a block
+    assert total["exp"] == 2 * (2 + 2) * 24 * n  # WKV, and one sigmoid in each half of a block
     assert total["sqrt"] == 5 * n  # LayerNorms: two a block and the last
+
+
+def test_a_memoryless_neuron_is_one_comparison_and_a_folded_norm_has_no_parameters():
+    _, nodes = simulated("spike-driven", 1.0)
+    n = len(TOKENS)
+    assert nodes["block0_ffn_value_lif"].elementwise == {"cmp": 96 * n}
+    assert nodes["block0_att_output_lif"].elementwise == {"cmp": 24 * n}  # its gain is in the threshold
+    assert nodes["block0_att_key_lif"].elementwise == {"add": 24 * n, "cmp": 24 * n}  # the two terms of the shift
+    norm = nodes["block0_att_ln"].elementwise
+    assert norm == {"mul": 2 * 24 * n, "add": 3 * 24 * n, "div": 3 * n, "sqrt": n}
 
 
 def test_a_sum_of_inputs_counts_for_the_node_that_reads_it():

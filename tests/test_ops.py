@@ -14,10 +14,13 @@ N_IN, N_OUT, TOKENS = 12, 12, 5
 X, Z, Y, SPARE = 3, 20, 40, 60  # where the vectors lie; nothing else may be touched
 
 
-def one_row(op: Op, integer: bool, seed: int = 0) -> Plan:
+MARKED = [(op, 0) for op in Op] + [(Op.LIF, 1), (Op.LAYER_NORM, 1), (Op.EVENTS, 1)]  # operations, and their marks
+
+
+def one_row(op: Op, integer: bool, mark: int = 0, seed: int = 0) -> Plan:
     """A plan of one operation with random numbers of plausible size for whatever it asks for."""
     operation, rng = OPERATIONS[op], np.random.default_rng(seed)
-    row = Row(op, X, Y, N_IN, N_OUT, 0, 0, 0, 0, 3 if op == Op.SCALE else 0, Z)
+    row = Row(op, X, Y, N_IN, N_OUT, 0, 0, 0, 0, 3 if op == Op.SCALE else mark, Z)
     n_constants = sum(map(prod, operation.parameters(row, integer)))
     n_state = max(operation.state_read, operation.state_written) * N_OUT
     kinds = (np.int8, np.int32, np.int64) if integer else (np.float32,) * 3
@@ -55,9 +58,11 @@ def compiled(plan: Plan, signals: np.ndarray, state: np.ndarray, token: int) -> 
 
 
 @pytest.mark.parametrize("integer", [True, False], ids=["int8", "float32"])
-@pytest.mark.parametrize("op", Op)
-def test_the_compiled_loop_does_what_the_numpy_step_does(op, integer):
-    plan, rng = one_row(op, integer), np.random.default_rng(1)
+@pytest.mark.parametrize("op, mark", MARKED)
+def test_the_compiled_loop_does_what_the_numpy_step_does(op, mark, integer):
+    plan, rng = one_row(op, integer, mark), np.random.default_rng(1)
+    if mark and integer and op == Op.LIF:
+        plan.constants[:N_OUT] = 1 << fp.DECAY_BITS
     state, theirs_state = plan.state.copy(), plan.state.copy()
     for token in range(TOKENS):
         signals = random_signals(plan, rng)

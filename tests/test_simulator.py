@@ -3,7 +3,6 @@
 import nir
 import numpy as np
 import pytest
-import torch
 
 from exporters import nir as exporter
 from hw_sim import Simulator
@@ -26,20 +25,18 @@ def test_simulation_of_the_float_graph_is_pytorch(variant, tau):
 
 
 def test_counts_are_those_of_an_independent_dense_recount(spiking_model, tokens):
-    """Every input of every nn.Linear is caught in PyTorch; spikes times fan-out is summed in int64."""
-    inputs: dict[str, np.ndarray] = {}
-    for name, module in spiking_model.named_modules():
-        if isinstance(module, torch.nn.Linear):
-            key = name.replace("blocks.", "block").replace(".", "_")
-            module.register_forward_hook(lambda m, i, o, key=key: inputs.update({key: i[0].numpy()}))
+    """Every input of every matrix is what PyTorch's populations fired, or read; spikes times fan-out is summed."""
+    _, spikes = torch_run(spiking_model, tokens)
+    reads = {id(m): int(spikes[tap].sum()) for tap, m in spiking_model.spike_fed().items()}
+    spiking_model.head.register_forward_hook(lambda m, i, o: reads.update({id(m): int(np.count_nonzero(i[0]))}))
     torch_run(spiking_model, tokens)
+    matrices = {name.replace("blocks.", "block").replace(".", "_"): m for name, m in spiking_model.named_modules()}
     result = Simulator.from_nir(exporter.export(spiking_model)).run(tokens)
-    assert {m.name for m in result.matrices} == set(inputs)
+    assert len(result.matrices) == len(reads)
     for m in result.matrices:
-        expected = int(np.count_nonzero(inputs[m.name]).__int__()) * m.fan_out
-        assert m.effective == expected, m.name
+        assert m.effective == reads[id(matrices[m.name])] * m.fan_out, m.name
         assert m.dense == len(tokens) * m.fan_in * m.fan_out
-        assert m.spike_fed == (m.name != "head")
+        assert m.spike_fed == (m.name != "head" or spiking_model.config.spiking_head)
     assert result.synops + result.macs == sum(m.effective for m in result.matrices)
 
 

@@ -22,7 +22,10 @@ from spikegpt.corpus import load_corpus
 
 INT8_GRAPH, WEIGHTS, TOKENIZER = "model-int8.nir", "weights.npz", "tokenizer.json"
 CALIBRATED = 4096  # tokens of the text whose spikes are compared
-STANDARD = "embedding and head stay off the chip; every matrix that reads spikes is a Dense, every neuron a LIF"
+STANDARD = (
+    "the embedding and a head that reads real numbers stay off the chip; every matrix that reads spikes is a Dense, "
+    "every neuron a LIF"
+)
 CUSTOM = "LayerNorm, WKV, sigmoid, products and the residual stream need custom neurons (microcode) on silicon"
 
 

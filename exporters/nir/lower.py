@@ -12,7 +12,7 @@ import numpy as np
 from exporters.nir.passes import PASSES
 from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, TokenShift
 from hw_sim.graph.origin import SOURCE, with_tokenizer
-from spikegpt.config import CANONICAL, SPIKE_DRIVEN, VARIANTS
+from spikegpt.config import CANONICAL, LEAST_THRESHOLD, SPIKE_DRIVEN, VARIANTS
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
@@ -64,11 +64,14 @@ def translate(model: Any) -> nir.NIRGraph:
     graph.add("embedding", nir.Linear((table >= 0).view(np.int8) if cfg.binary_embedding else table), "token")
     x = _norm(graph, "embedding_ln", model.blocks[0].ln0, "embedding")
     for i, block in enumerate(model.blocks):
-        h = _norm(graph, f"block{i}_att_ln", block.ln1, x)
-        x = _residual(graph, f"block{i}_att_residual", cfg, x, _attention(graph, f"block{i}_att", cfg, block.att, h))
-        h = _norm(graph, f"block{i}_ffn_ln", block.ln2, x)
-        x = _residual(graph, f"block{i}_ffn_residual", cfg, x, _feed_forward(graph, f"block{i}_ffn", cfg, block.ffn, h))
-    h = _norm(graph, "head_ln", model.ln_out, x)
+        branch = _attention(graph, f"block{i}_att", cfg, block.att, block.ln1, x)
+        x = _residual(graph, f"block{i}_att_residual", cfg, x, branch)
+        branch = _feed_forward(graph, f"block{i}_ffn", cfg, block.ffn, block.ln2, x)
+        x = _residual(graph, f"block{i}_ffn_residual", cfg, x, branch)
+    if cfg.spiking_head:
+        h = _current(graph, "head", cfg, model.ln_out, _normal(graph, "head_ln", model.ln_out, x))
+    else:
+        h = _norm(graph, "head_ln", model.ln_out, x)
     graph.add("head", nir.Linear(_array(model.head.weight)), h)
     graph.add("logits", nir.Output({"output": np.array([cfg.vocab_size])}), "head")
     provenance = {
@@ -80,10 +83,8 @@ def translate(model: Any) -> nir.NIRGraph:
     return with_tokenizer(translated, model.tokenizer)
 
 
-def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:
-    mixes = {"key": att.time_mix_k, "value": att.time_mix_v, "receptance": att.time_mix_r}
-    read = _shifted(graph, p, cfg, h, mixes)
-    k, v, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(att, m).weight)), read[m]) for m in mixes)
+def _attention(graph: _Builder, p: str, cfg: Any, att: Any, norm: Any, x: str) -> str:
+    k, v, r = _read(graph, p, cfg, att, norm, x, {"key": "k", "value": "v", "receptance": "r"})
     decay = _array(-att.time_decay.detach().exp())
     wkv = graph.join(f"{p}_wkv", WKV(decay, _array(att.time_first)), k, v)
     gate = graph.add(f"{p}_gate", Sigmoid(np.array([cfg.n_embd])), r)
@@ -94,10 +95,8 @@ def _attention(graph: _Builder, p: str, cfg: Any, att: Any, h: str) -> str:
     return graph.add(f"{p}_output", nir.Linear(_array(att.output.weight)), y)
 
 
-def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, h: str) -> str:
-    mixes = {"key": ffn.time_mix_k, "receptance": ffn.time_mix_r}
-    read = _shifted(graph, p, cfg, h, mixes)
-    k, r = (graph.add(f"{p}_{m}", nir.Linear(_array(getattr(ffn, m).weight)), read[m]) for m in mixes)
+def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, norm: Any, x: str) -> str:
+    k, r = _read(graph, p, cfg, ffn, norm, x, {"key": "k", "receptance": "r"})
     width = ffn.key.weight.shape[0]
     if cfg.variant == SPIKE_DRIVEN:
         hidden = graph.add(f"{p}_value_lif", _lif(cfg, width), k)
@@ -108,14 +107,18 @@ def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, h: str) -> str:
     return graph.join(f"{p}_gated", Multiply(np.array([cfg.n_embd])), gate, value)
 
 
-def _shifted(graph: _Builder, p: str, cfg: Any, h: str, mixes: dict[str, Any]) -> dict[str, str]:
-    """The token shift in front of every matrix of one half block: by matrix, the node that it reads."""
-    read = {}
-    for name, mix in mixes.items():
-        read[name] = graph.add(f"{p}_{name}_mix", TokenShift(_array(mix.view(-1))), h)
-        if cfg.variant == SPIKE_DRIVEN:
-            read[name] = graph.add(f"{p}_{name}_lif", _lif(cfg, cfg.n_embd), read[name])
-    return read
+def _read(graph: _Builder, p: str, cfg: Any, half: Any, norm: Any, x: str, matrices: dict[str, str]) -> list[str]:
+    """Norm, token shift, neurons and first matrices of a half block; `matrices`: part -> the letter of its mix."""
+    h, outputs = (_normal if cfg.late_norms else _norm)(graph, f"{p}_ln", norm, x), []
+    for part, letter in matrices.items():
+        mix = TokenShift(_array(getattr(half, f"time_mix_{letter}").view(-1)))
+        read = graph.add(f"{p}_{part}_mix", mix, h)
+        if cfg.late_norms:
+            read = _current(graph, f"{p}_{part}", cfg, norm, read)
+        elif cfg.variant == SPIKE_DRIVEN:
+            read = graph.add(f"{p}_{part}_lif", _lif(cfg, cfg.n_embd), read)
+        outputs.append(graph.add(f"{p}_{part}", nir.Linear(_array(getattr(half, part).weight)), read))
+    return outputs
 
 
 def _residual(graph: _Builder, name: str, cfg: Any, x: str, branch: str) -> str:
@@ -128,15 +131,29 @@ def _norm(graph: _Builder, name: str, ln: Any, x: str) -> str:
     return graph.add(name, LayerNorm(_array(ln.weight), _array(ln.bias), np.array([ln.eps])), x)
 
 
-def _lif(cfg: Any, n: int) -> nir.LIF:
+def _normal(graph: _Builder, name: str, ln: Any, x: str) -> str:
+    """A norm without weight and bias."""
+    d = len(ln.weight)
+    return graph.add(name, LayerNorm(np.ones(d, np.float32), np.zeros(d, np.float32), np.array([ln.eps])), x)
+
+
+def _current(graph: _Builder, name: str, cfg: Any, norm: Any, n: str) -> str:
+    """A norm's weight as a Scale, and memoryless neurons that have its bias in their thresholds."""
+    bias = np.minimum(_array(norm.bias), np.float32(cfg.lif_threshold - LEAST_THRESHOLD))
+    scaled = graph.add(f"{name}_gain", nir.Scale(_array(norm.weight)), n)
+    return graph.add(f"{name}_lif", _lif(cfg, len(bias), cfg.lif_threshold - bias), scaled)
+
+
+def _lif(cfg: Any, n: int, threshold: np.ndarray | None = None) -> nir.LIF:
     """The published LIF in NIR's terms: NIR spikes at v > threshold, so the threshold is one float32 step lower."""
-    below = np.nextafter(np.float32(cfg.lif_threshold), np.float32(0))
+    threshold = np.full(n, cfg.lif_threshold) if threshold is None else threshold
+    below = np.nextafter(threshold.astype(np.float32), np.float32(0))
     return nir.LIF(
         tau=np.full(n, cfg.lif_tau * DT),
         r=np.ones(n),
         v_leak=np.zeros(n),
         v_reset=np.zeros(n),
-        v_threshold=np.full(n, below, np.float64),
+        v_threshold=below.astype(np.float64),
     )
 
 

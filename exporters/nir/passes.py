@@ -5,9 +5,10 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import DT, LayerNorm, TokenShift
+from hw_sim.graph.extensions import DT, LayerNorm, TokenShift, memoryless
 from hw_sim.graph.wiring import Wiring
 
+_FINITE = np.finfo(np.float32).min, np.finfo(np.float32).max
 ROWS = 256  # embedding rows normalised at a time, to bound memory
 
 
@@ -58,6 +59,59 @@ def split_token_shift(graph: nir.NIRGraph) -> nir.NIRGraph:
     return nir.NIRGraph(nodes, edges, metadata=graph.metadata)
 
 
+def merge_scales(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """Multiply a Scale that reads nothing but Scales of its own into these: a norm's weight into the token shift.
+
+    Preserves every value to the rounding of float32, every name but the merged Scale's.
+    """
+    wiring, nodes, edges = Wiring(graph), dict(graph.nodes), list(graph.edges)
+    for name, outer in graph.nodes.items():
+        sources = wiring.sources[name]
+        own = all(isinstance(graph.nodes[s], nir.Scale) and wiring.readers[s] == [name] for s in sources)
+        if not isinstance(outer, nir.Scale) or not sources or not own:
+            continue
+        for source in sources:
+            nodes[source] = nir.Scale(nodes[source].scale * outer.scale)
+        edges = [(a, b) for a, b in edges if name not in (a, b)]
+        edges += [(source, reader) for source in sources for reader in wiring.readers[name]]
+        del nodes[name]
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata)
+
+
+def fold_gains_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """Drop a positive Scale in front of memoryless neurons and move their thresholds to where it would have put them.
+
+    Preserves every spike: float32 products with a positive gain keep the order of inputs, so that there is a largest
+    input whose product does not exceed the threshold, and it is the new one. Preserves names but the Scale's.
+    """
+    wiring, nodes, edges = Wiring(graph), dict(graph.nodes), list(graph.edges)
+    for name, lif in graph.nodes.items():
+        sources = wiring.sources[name]
+        if not isinstance(lif, nir.LIF) or not memoryless(lif) or len(sources) != 1:
+            continue
+        (source,) = sources
+        gain, feeders = graph.nodes[source], wiring.sources[source]
+        if not isinstance(gain, nir.Scale) or np.any(gain.scale <= 0) or wiring.readers[source] != [name]:
+            continue
+        nodes[name] = replace(lif, v_threshold=largest_below(gain.scale, lif.v_threshold).astype(np.float64))
+        del nodes[source]
+        edges = [(a, b) for a, b in edges if source not in (a, b)] + [(feeder, name) for feeder in feeders]
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata)
+
+
+def largest_below(gain: np.ndarray, threshold: np.ndarray) -> np.ndarray:
+    """The largest float32 x with gain * x <= threshold in float32, for gain > 0, (n,) each."""
+    gain, threshold = gain.astype(np.float32), threshold.astype(np.float32)
+    up, down = np.float32(np.inf), np.float32(-np.inf)
+    with np.errstate(over="ignore"):
+        x = np.clip(threshold / gain, *_FINITE)
+        while np.any(above := (gain * x > threshold)):
+            x = np.where(above, np.nextafter(x, down), x)
+        while np.any(room := (gain * (higher := np.nextafter(x, up)) <= threshold) & (higher < up)):
+            x = np.where(room, higher, x)
+    return x
+
+
 def mark_spike_fed(graph: nir.NIRGraph) -> nir.NIRGraph:
     """Note on every matrix whether structure makes each of its inputs a spike, for people who open the file elsewhere.
 
@@ -72,4 +126,4 @@ def mark_spike_fed(graph: nir.NIRGraph) -> nir.NIRGraph:
     return nir.NIRGraph({**graph.nodes, **marked}, graph.edges, metadata=graph.metadata)
 
 
-PASSES = (fold_embedding_norm, split_token_shift, mark_spike_fed)
+PASSES = (fold_embedding_norm, split_token_shift, merge_scales, fold_gains_into_thresholds, mark_spike_fed)

@@ -1,10 +1,11 @@
 """The spiking stretches of a graph as strict, portable NIR files, with what they read and sent on a real text.
 
 A segment is a flat chain Input, Affine or LIF .., Output, in the one convention that snnTorch, norse and SpikingJelly
-read alike at dt = 1e-4: Affine with zero bias, r = 1, no leak, reset to zero, one time constant a population.
+read alike at dt = 1e-4: Affine with zero bias, r = 1, no leak, reset to zero, one time constant and one threshold a
+population. Memoryless neurons at the head of a chain with a threshold each are given their input in units of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import DT
+from hw_sim.graph.extensions import DT, memoryless
 from hw_sim.graph.files import write
 from hw_sim.graph.reference import run
 from hw_sim.graph.wiring import Wiring
@@ -65,6 +66,9 @@ def _links(graph: nir.NIRGraph, wiring: Wiring, name: str) -> bool:
 def portable(graph: nir.NIRGraph, segment: Segment) -> nir.NIRGraph:
     """One segment as a graph of its own; weights are views of the whole graph's."""
     inner = {name: _portable_node(graph.nodes[name]) for name in segment.chain}
+    first = segment.chain[0]
+    if has_own_thresholds(graph.nodes[first]):
+        inner[first] = replace(inner[first], v_threshold=np.ones_like(inner[first].v_threshold))
     ends = inner[segment.chain[0]], inner[segment.chain[-1]]
     nodes = {
         "input": nir.Input({"input": np.array(ends[0].input_type["input"])}),
@@ -73,6 +77,13 @@ def portable(graph: nir.NIRGraph, segment: Segment) -> nir.NIRGraph:
     }
     names = list(nodes)
     return nir.NIRGraph(nodes, list(pairwise(names)))
+
+
+def has_own_thresholds(node: nir.NIRNode) -> bool:
+    """Whether these are memoryless neurons whose thresholds, all positive, differ."""
+    if not isinstance(node, nir.LIF) or not memoryless(node):
+        return False
+    return bool(np.ptp(node.v_threshold) > 0 and np.min(node.v_threshold) > 0)
 
 
 def _portable_node(node: nir.NIRNode) -> nir.NIRNode:
@@ -105,10 +116,10 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
         segment, node = place[name], graph.nodes[name]
         record = records[segment.name]
         if name == segment.chain[0]:
-            record["input"] = x
+            record["input"] = x / node.v_threshold.astype(np.float32) if has_own_thresholds(node) else x
         if isinstance(node, nir.LIF):
             record[name] = y.astype(np.uint8)
-            if np.all(node.tau <= DT):
+            if memoryless(node):
                 margins[segment.name].append(float(np.abs(x - node.v_threshold).min()))
         if name == segment.chain[-1]:
             record["output"] = y

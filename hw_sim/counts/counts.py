@@ -14,7 +14,8 @@ class MatrixCount:
 
     `active_inputs` are spikes where the structure makes every input a spike (`spike_fed`), integer events where an
     integer plan skips the zeros of its input (`graded`), else non-zero reals; operations done are active_inputs *
-    fan_out: accumulates in the first case, multiply-accumulates in the others.
+    fan_out: accumulates in the first case, multiply-accumulates in the others. Those on weights of zero of a matrix that
+    the plan marks as sparse are `skipped`, though the simulator reads whole rows: `rows_read` weights.
     """
 
     name: str
@@ -24,6 +25,7 @@ class MatrixCount:
     active_inputs: int
     tokens: int
     graded: bool = False
+    skipped: int = 0
 
     @property
     def dense(self) -> int:
@@ -31,6 +33,10 @@ class MatrixCount:
 
     @property
     def effective(self) -> int:
+        return self.rows_read - self.skipped
+
+    @property
+    def rows_read(self) -> int:
         return self.active_inputs * self.fan_out
 
     @property
@@ -91,7 +97,7 @@ class Counts:
 
     @property
     def synops(self) -> int:
-        """Binary synaptic operations: spikes * fan-out over the matrices that read spikes."""
+        """Binary synaptic operations: spikes * fan-out over the matrices that read spikes, less what is skipped."""
         return sum(m.effective for m in self.matrices if m.spike_fed)
 
     @property
@@ -127,11 +133,25 @@ class Score:
     counts: Counts
 
 
+def fan_outs(plan: Plan, i: int) -> np.ndarray:
+    """The operations that a spike costs in row i, a matrix that listens, by input (n_in,): its weights, or, where the
+    plan marks it as sparse, those that are not zero."""
+    matrix = plan.matrix(i)
+    return np.count_nonzero(matrix, axis=1) if plan.row(i).shift else np.full(len(matrix), matrix.shape[1])
+
+
+def _skipped(plan: Plan, i: int, fired: np.ndarray) -> int:
+    """Operations on weights of zero that row i, a matrix, does not count, for spikes by neuron."""
+    if not plan.operation(i).listens:
+        return 0
+    return int((plan.row(i).n_out - fan_outs(plan, i)) @ fired[plan.listened(i).place])
+
+
 def count(plan: Plan, tokens: int, counters: np.ndarray, fired: np.ndarray) -> Counts:
     """Name the counters of a run: (rows, 2) int64 by row of the table, (n_events,) int64 by neuron."""
     matrices = tuple(
         MatrixCount(plan.names[i], plan.row(i).n_in, plan.row(i).n_out, plan.operation(i).listens, int(counters[i, 0]),
-                    tokens, graded=plan.integer and plan.operation(i).graded)
+                    tokens, graded=plan.integer and plan.operation(i).graded, skipped=_skipped(plan, i, fired))
         for i in plan.matrices
     )  # fmt: skip
     populations = tuple(
@@ -143,7 +163,12 @@ def count(plan: Plan, tokens: int, counters: np.ndarray, fired: np.ndarray) -> C
 def merge(parts: Sequence[Counts]) -> Counts:
     """The counts of several runs of one plan as those of one; exact, and in any order the same."""
     matrices = tuple(
-        replace(same[0], active_inputs=sum(m.active_inputs for m in same), tokens=sum(m.tokens for m in same))
+        replace(
+            same[0],
+            active_inputs=sum(m.active_inputs for m in same),
+            tokens=sum(m.tokens for m in same),
+            skipped=sum(m.skipped for m in same),
+        )
         for same in zip(*(p.matrices for p in parts), strict=True)
     )
     populations = tuple(
@@ -161,7 +186,8 @@ def merge(parts: Sequence[Counts]) -> Counts:
 def nonzero_operations(plan: Plan, counts: Counts) -> dict[str, int]:
     """By spike-fed matrix: the sum over its inputs of spikes times weights that are not zero.
 
-    `Counts.synops` counts spikes times fan-out; after pruning, this is what hardware that skips zeros has to do.
+    `Counts.synops` skips zeros in the matrices alone that the plan marks as sparse; this is what hardware that skips
+    them all has to do.
     """
     fired = {p.name: p.fired for p in counts.populations}
     return {

@@ -76,7 +76,7 @@ def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCou
         else:
             parameters += sum(map(prod, operation.parameters(row, plan.integer)))
         if matrix and operation.matrix:
-            weights += (matrix.effective if operation.input_major else matrix.dense) * plan.weights.itemsize
+            weights += (matrix.rows_read if operation.input_major else matrix.dense) * plan.weights.itemsize
     return NodeCount(
         name,
         tuple(Op(plan.table[i, 0]).name for i in rows),

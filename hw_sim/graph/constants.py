@@ -10,7 +10,7 @@ from math import ceil, log2
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Sigmoid, SquaredReLU
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Sigmoid, SquaredReLU, memoryless
 from hw_sim.plan import Op
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
@@ -25,6 +25,8 @@ def lif(name: str, node: nir.LIF, integer: bool, fraction: int) -> tuple[Arrays,
     fraction bits.
     """
     rate, threshold = DT / np.ravel(node.tau), np.ravel(node.v_threshold)
+    if not integer and memoryless(node):
+        return (threshold,), True
     if not integer:
         return (rate, node.r, node.v_leak, node.v_reset, node.v_threshold), False
     if np.any(node.v_reset) or np.any(node.v_leak) or np.any(np.ravel(node.r) != 1):
@@ -52,13 +54,19 @@ def scale(node: nir.Scale, integer: bool, fraction: int) -> tuple[np.ndarray, in
     return np.floor(factor * 2.0**shift + 0.5), shift
 
 
+def is_bare(node: nir.NIRNode) -> bool:
+    """Whether a node is a norm whose weight and bias are ones and zeros."""
+    return isinstance(node, LayerNorm) and bool(np.all(node.weight == 1) and not np.any(node.bias))
+
+
 def layer_norm(name: str, node: LayerNorm, integer: bool) -> tuple[Arrays, Arrays]:
     if not integer:
-        return (node.weight, node.bias, node.eps), ()
+        return ((node.eps,) if is_bare(node) else (node.weight, node.bias, node.eps)), ()
     if node.weight.size > fp.NORM_WIDTH_LIMIT:
         raise UserError(f"node {name!r}: {node.weight.size} channels, more than {fp.NORM_WIDTH_LIMIT}")
     weight, bias = fp.to_fixed(node.weight, fp.GAIN_BITS), fp.to_fixed(node.bias)
-    return (weight, bias, np.maximum(fp.to_fixed(node.eps, 2 * fp.FRACTION_BITS), 1)), ()
+    eps = np.maximum(fp.to_fixed(node.eps, 2 * fp.FRACTION_BITS), 1)
+    return ((eps,) if is_bare(node) else (weight, bias, eps)), ()
 
 
 def wkv(name: str, node: WKV, integer: bool) -> tuple[Arrays, Arrays]:

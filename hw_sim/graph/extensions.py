@@ -155,6 +155,13 @@ class TokenShift(nir.NIRNode):
 EXTENSIONS = (LayerNorm, WKV, Sigmoid, SquaredReLU, Multiply, Place, TokenShift)
 
 
+def memoryless(lif: nir.LIF) -> bool:
+    """Whether a population is one comparison a neuron, its input with its threshold: in float32 a membrane decays
+    within one step, and nothing is added to its input or scales it."""
+    rate = (DT / np.asarray(lif.tau)).astype(np.float32)
+    return bool(np.all(rate == 1) and np.all(lif.r == 1) and not np.any(lif.v_leak) and not np.any(lif.v_reset))
+
+
 def _check_shapes(node: nir.NIRNode, names: tuple[str, ...], shape: tuple[int, ...]) -> None:
     for name in names:
         value = getattr(node, name)

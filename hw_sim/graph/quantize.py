@@ -16,7 +16,8 @@ BITS = 8  # of a weight by default: symmetric, -127 to 127
 def quantize(graph: nir.NIRGraph, bits: int = BITS, prune: float = 0.0) -> nir.NIRGraph:
     """All passes in order: small weights zeroed, int8 matrices with explicit scales, scales folded into thresholds.
 
-    `bits`, 2 to 8, and `prune`, a share, are those of the body; the head stays off the chip and keeps 8 bits.
+    `bits`, 2 to 8, and `prune`, a share, are those of the body; a head that reads real numbers stays off the chip
+    and keeps 8 bits.
     """
     quantized = fold_scales_into_thresholds(round_matrices(prune_matrices(graph, prune), bits))
     check(quantized, "int8 graph")
@@ -24,13 +25,13 @@ def quantize(graph: nir.NIRGraph, bits: int = BITS, prune: float = 0.0) -> nir.N
 
 
 def body(graph: nir.NIRGraph) -> list[str]:
-    """The matrices but the embedding and those whose output goes nowhere but to the Output: the head."""
+    """The matrices but the embedding and a head: one that reads no spikes and whose output goes to the Output alone."""
     wiring, found = Wiring(graph), []
     for name, node in graph.nodes.items():
         ends = wiring.readers[name]
         while len(ends) == 1 and isinstance(graph.nodes[ends[0]], nir.Scale):
             ends = wiring.readers[ends[0]]
-        is_head = all(isinstance(graph.nodes[end], nir.Output) for end in ends)
+        is_head = all(isinstance(graph.nodes[end], nir.Output) for end in ends) and not wiring.spike_fed(name)
         if isinstance(node, nir.Linear) and not wiring.embeds(name) and not is_head:
             found.append(name)
     return found

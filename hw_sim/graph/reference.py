@@ -9,7 +9,7 @@ from graphlib import CycleError, TopologicalSorter
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import DT, WKV, TokenShift
+from hw_sim.graph.extensions import DT, WKV, TokenShift, memoryless
 from hw_sim.graph.wiring import Wiring
 from hw_sim.plan import floating_point as fl
 from spikegpt.errors import UserError
@@ -69,8 +69,10 @@ def step_all(node: nir.NIRNode, x: np.ndarray) -> np.ndarray:
 
 
 def lif_all(node: nir.LIF, x: np.ndarray) -> np.ndarray:
-    """NIR's LIF by Euler steps of DT, in float32."""
+    """NIR's LIF by Euler steps of DT, in float32; memoryless, its membrane is its input."""
     single = np.float32
+    if memoryless(node):
+        return fl.fire(x, node.v_threshold.astype(single))[0].astype(single)
     parameters = [a.astype(single) for a in (DT / node.tau, node.r, node.v_leak, node.v_reset, node.v_threshold)]
     v, spikes = np.zeros(x.shape[1], single), np.zeros(x.shape, single)
     for t, drive in enumerate(x):

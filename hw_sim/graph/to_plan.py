@@ -18,6 +18,8 @@ from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.memory import reuse_signals, write_delays_early
 from spikegpt.errors import UserError
 
+SPARSE = 0.25  # share of zeros from which on a matrix counts as stored without them: rounding to int8 makes a few
+
 
 class _Builder:
     def __init__(self, wiring: Wiring):
@@ -173,7 +175,8 @@ class _Builder:
         source = self.wiring.sources[name][0]
         if self.wiring.spike_fed(name) and source in self.events:
             w, y = self.put(name, "w", node.weight.T), self.place_output(name, n_out, 0)
-            self.emit(name, Op.EVENTS, x=x, y=y, n_in=n_in, n_out=n_out, w=w, e=self.events[source])
+            sparse = np.count_nonzero(node.weight) <= (1 - SPARSE) * node.weight.size
+            self.emit(name, Op.EVENTS, x=x, y=y, n_in=n_in, n_out=n_out, w=w, e=self.events[source], shift=sparse)
             return
         sparse = isinstance(self.nodes[source], SquaredReLU)  # about half of its values are zero
         w = self.put(name, "w", node.weight.T if sparse else node.weight)
@@ -214,7 +217,7 @@ class _Builder:
         c = self.put(name, "c", *constants) if constants else 0
         s = self.put(name, "s", *state) if state else 0
         y = self.place_output(name, n, self.signal_bits)
-        self.emit(name, op, x=x, z=z, y=y, n_in=n, n_out=n, c=c, s=s)
+        self.emit(name, op, x=x, z=z, y=y, n_in=n, n_out=n, c=c, s=s, shift=constants_of.is_bare(node))
 
 
 def build(graph: nir.NIRGraph) -> Plan:

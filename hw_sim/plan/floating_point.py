@@ -32,6 +32,12 @@ def lif(
     return spikes, np.where(spikes, v_reset, v)
 
 
+def fire(x: np.ndarray, v_threshold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same with rate = r = 1 and v_leak = v_reset = 0, where v is x: the sum above would round."""
+    spikes = x > v_threshold
+    return spikes, np.where(spikes, x.dtype.type(0), x)
+
+
 def wkv(
     k: np.ndarray, v: np.ndarray, a: np.ndarray, b: np.ndarray, p: np.ndarray, decay: np.ndarray, bonus: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

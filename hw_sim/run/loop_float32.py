@@ -38,8 +38,28 @@ def _lif(x, rate, r, v_leak, v_reset, v_threshold, v, spikes, fired, events, y):
     return driven, faults, count
 
 
+@njit(cache=True, error_model="numpy", nogil=True)
+def _fire(x, v_threshold, v, spikes, fired, events, y):
+    """A memoryless population, one comparison a neuron; returns what `_lif` does. `v` is left to be looked at."""
+    driven, faults = 0, 0
+    for j in range(y.size):
+        u = x[j]
+        driven += u != ZERO
+        spike = u > v_threshold[j]
+        spikes[j] = spike
+        fired[j] += spike
+        faults += not abs(u) <= LARGEST
+        y[j] = ONE if spike else ZERO
+        v[j] = ZERO if spike else u
+    count = 0
+    for j in range(y.size):
+        events[count] = j
+        count += spikes[j]
+    return driven, faults, count
+
+
 @njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "contract"})
-def _layer_norm(x, weight, bias, eps, y):
+def _bare_norm(x, eps, y):
     """Normalise x (n,)."""
     mean, square, width = ZERO, ZERO, np.float32(x.size)
     for j in range(x.size):
@@ -49,21 +69,31 @@ def _layer_norm(x, weight, bias, eps, y):
         square += (x[j] - mean) * (x[j] - mean)
     inverse = ONE / np.sqrt(square / width + eps)
     for j in range(y.size):
-        y[j] = (x[j] - mean) * inverse * weight[j] + bias[j]
+        y[j] = (x[j] - mean) * inverse
+
+
+@njit(cache=True, error_model="numpy", nogil=True, fastmath={"reassoc", "contract"})
+def _layer_norm(x, weight, bias, eps, y):
+    """Normalise x (n,), then weight and bias."""
+    _bare_norm(x, eps, y)
+    for j in range(y.size):
+        y[j] = y[j] * weight[j] + bias[j]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _wkv(key, value, decay, bonus, a, b, p, y):
     for j in range(y.size):
         k, v = key[j], value[j]
-        now = bonus[j] + k
-        q = max(p[j], now)
-        e1, e2 = exp_nonpositive(p[j] - q), exp_nonpositive(now - q)
-        y[j] = (e1 * a[j] + e2 * v) / (e1 * b[j] + e2)
+        lead = p[j] - (bonus[j] + k)
+        past, e = lead > ZERO, exp_nonpositive(-abs(lead))  # the weight of the lesser term; that of the greater is 1
+        top = (a[j] if past else v) + e * (v if past else a[j])
+        y[j] = top / ((b[j] if past else ONE) + e * (ONE if past else b[j]))
         decayed = p[j] + decay[j]
-        q = max(decayed, k)
-        e1, e2 = exp_nonpositive(decayed - q), exp_nonpositive(k - q)
-        a[j], b[j], p[j] = e1 * a[j] + e2 * v, e1 * b[j] + e2, q
+        lead = decayed - k
+        past, e = lead > ZERO, exp_nonpositive(-abs(lead))
+        a[j] = (a[j] if past else v) + e * (v if past else a[j])
+        b[j] = (b[j] if past else ONE) + e * (ONE if past else b[j])
+        p[j] = max(decayed, k)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -92,6 +122,14 @@ def run_float(
                 active = events[e : e + lengths[e]]
                 counters[i, 0] += active.size
                 events_float(weights[w : w + n_in * n], active, y)
+            elif op == Op.LIF and table[i, 9]:
+                driven, faults, lengths[e] = _fire(
+                    x, constants[c : c + n], state[s : s + n], spikes[:n], fired[e : e + n], events[e : e + n], y
+                )
+                counters[i, 0] += driven
+                counters[i, 1] += faults
+                if raster.shape[0]:
+                    raster[t, e : e + n] = spikes[:n]
             elif op == Op.LIF:
                 driven, faults, lengths[e] = _lif(
                     x, constants[c : c + n], constants[c + n : c + 2 * n],
@@ -113,6 +151,8 @@ def run_float(
                 counters[i, 0] += dense_float(weights[w : w + n_in * n], x, y)
             elif op == Op.SPARSE:
                 counters[i, 0] += sparse(weights[w : w + n_in * n], x, y)
+            elif op == Op.LAYER_NORM and table[i, 9]:
+                _bare_norm(x, constants[c], y)
             elif op == Op.LAYER_NORM:
                 _layer_norm(x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n], y)
             elif op == Op.WKV:

@@ -13,6 +13,7 @@ from hw_sim.run.mailbox import give, take
 from hw_sim.run.matrices import dense_int8, events_int8, sparse
 
 SIGMOID_LAST = (len(fp.SIGMOID_TABLE) - 1 << fp.TABLE_BITS) - 1
+WEIGHT_ONE = 1 << fp.WEIGHT_BITS
 EXP2_LOW_BITS = fp.EXPONENT_BITS - fp.TABLE_BITS
 
 _integer_root = njit(cache=True, error_model="numpy", nogil=True)(fp.integer_root)
@@ -71,8 +72,8 @@ def _lif(x, decay, threshold, forgets, v, spikes, fired, events, y):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def _layer_norm(x, weight, bias, eps, centred, y):
-    """Normalise x (n,)."""
+def _normal(x, eps, centred, y):
+    """Normalise x (n,) to NORM_BITS fraction bits."""
     n, total, square = x.size, 0, 0
     for j in range(n):
         total += _clip(x[j], fp.NORM_INPUT_LIMIT)
@@ -84,8 +85,21 @@ def _layer_norm(x, weight, bias, eps, centred, y):
     variance = (square + n // 2) // n + np.int64(eps)
     inverse = (1 << fp.INVERSE_BITS) // _integer_root(max(variance, 1) << 2 * fp.ROOT_BITS)
     for j in range(y.size):
-        normal = _shift_right(centred[j] * inverse, fp.INVERSE_BITS - fp.ROOT_BITS - fp.NORM_BITS)
-        product = normal * np.int64(weight[j])
+        y[j] = _shift_right(centred[j] * inverse, fp.INVERSE_BITS - fp.ROOT_BITS - fp.NORM_BITS)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _bare_norm(x, eps, centred, y):
+    _normal(x, eps, centred, y)
+    for j in range(y.size):
+        y[j] = _shift_right(y[j], fp.NORM_BITS - fp.FRACTION_BITS)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _layer_norm(x, weight, bias, eps, centred, y):
+    _normal(x, eps, centred, y)
+    for j in range(y.size):
+        product = y[j] * np.int64(weight[j])
         y[j] = _shift_right(product, fp.NORM_BITS + fp.GAIN_BITS - fp.FRACTION_BITS) + np.int64(bias[j])
 
 
@@ -120,21 +134,20 @@ def _floor_divide(top, bottom):
 def _wkv(key, value, decay, bonus, a, b, p, y):
     for j in range(y.size):
         k, v = _shift_right(key[j] * fp.LOG2_E, fp.FRACTION_BITS), value[j] << fp.GUARD_BITS
-        now = np.int64(bonus[j]) + k
-        q = max(p[j], now)
-        e1, e2 = _exp2_negative(q - p[j]), _exp2_negative(q - now)
-        top = _shift_right(e1 * a[j] + e2 * v, fp.WEIGHT_BITS)
-        bottom = _shift_right(e1 * b[j], fp.WEIGHT_BITS) + e2
+        lead = p[j] - (np.int64(bonus[j]) + k)
+        past, e = lead > 0, _exp2_negative(abs(lead))  # the weight of the lesser term; that of the greater is 1
+        top = _shift_right(e * (v if past else a[j]), fp.WEIGHT_BITS) + (a[j] if past else v)
+        bottom = b[j] + e if past else _shift_right(e * b[j], fp.WEIGHT_BITS) + WEIGHT_ONE
         y[j] = _floor_divide((top << fp.WEIGHT_BITS - fp.GUARD_BITS) + (bottom >> 1), bottom)
         decayed = p[j] + np.int64(decay[j])
-        q = max(decayed, k)
-        e1, e2 = _exp2_negative(q - decayed), _exp2_negative(q - k)
-        new_a = _shift_right(e1 * a[j] + e2 * v, fp.WEIGHT_BITS)
-        new_b = _shift_right(e1 * b[j], fp.WEIGHT_BITS) + e2
+        lead = decayed - k
+        past, e = lead > 0, _exp2_negative(abs(lead))
+        new_a = _shift_right(e * (v if past else a[j]), fp.WEIGHT_BITS) + (a[j] if past else v)
+        new_b = b[j] + e if past else _shift_right(e * b[j], fp.WEIGHT_BITS) + WEIGHT_ONE
         carry = np.int64(new_b >= 2 << fp.WEIGHT_BITS)
         a[j] = _clip((new_a + carry) >> carry, fp.NUMERATOR_LIMIT)
         b[j] = new_b >> carry
-        p[j] = q + (carry << fp.EXPONENT_BITS)
+        p[j] = max(decayed, k) + (carry << fp.EXPONENT_BITS)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -177,6 +190,8 @@ def run_integer(
                 counters[i, 0] += dense_int8(weights[w : w + n_in * n], x, partial[:n_in], y)
             elif op == Op.SPARSE:
                 counters[i, 0] += sparse(weights[w : w + n_in * n], x, y)
+            elif op == Op.LAYER_NORM and table[i, 9]:
+                _bare_norm(x, constants[c], wide[:n], y)
             elif op == Op.LAYER_NORM:
                 _layer_norm(x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n], wide[:n], y)
             elif op == Op.WKV:

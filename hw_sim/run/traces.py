@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hw_sim.counts.counts import Result
+from hw_sim.counts.counts import Result, fan_outs
 from hw_sim.plan import Plan
 from hw_sim.run.simulator import CHUNK
 from spikegpt import files
@@ -35,7 +35,7 @@ class Trace:
         self.fan_out = np.zeros(plan.n_events, np.int64)
         for i in plan.matrices:
             if plan.operation(i).listens:
-                self.fan_out[plan.listened(i).place] += plan.row(i).n_out
+                self.fan_out[plan.listened(i).place] += fan_outs(plan, i)
         self.piece = 1 if membranes else CHUNK  # the state is seen between two runs
         self.tokens = 0
 

@@ -1,4 +1,7 @@
-"""Leaky integrate-and-fire along time, reset to zero, with the ATan surrogate and a reset that is not detached."""
+"""Leaky integrate-and-fire along time, reset to zero, with the ATan surrogate and a reset that is not detached.
+
+With tau = 1 the membrane is the input: nothing is carried, and a neuron is one comparison.
+"""
 
 import math
 
@@ -9,7 +12,7 @@ from torch import Tensor
 
 from spikegpt.fastmath import TINY
 from spikegpt.kernels.compiled import lif_compiled
-from spikegpt.kernels.reference import ATAN_ALPHA
+from spikegpt.kernels.reference import ATAN_ALPHA, heaviside
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache
 SLOPE = math.pi / 2 * ATAN_ALPHA
@@ -83,6 +86,31 @@ def _backward(grad_s, x, v, inv_tau, threshold, slope, height, grad_x):
                 grad_x[r, t, low + c] = s[3 * CHUNK + c]
 
 
+@njit(parallel=True, cache=True, error_model="numpy")
+def _surrogate(grad_s, x, threshold, slope, height, grad_x):
+    for i in prange(x.size):
+        z = slope * (x[i] - threshold)
+        grad_x[i] = grad_s[i] * height / (x.dtype.type(1) + z * z)
+
+
+class _Memoryless(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x: Tensor, threshold: float):
+        x = x.contiguous()
+        ctx.save_for_backward(x)
+        number = x.numpy().dtype.type
+        ctx.constants = number(threshold), number(SLOPE), number(ATAN_ALPHA / 2)
+        return (x >= threshold).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad_s: Tensor):
+        (x,) = ctx.saved_tensors
+        grad_x = torch.empty_like(x)
+        inputs = grad_s.contiguous().view(-1).numpy(), x.view(-1).numpy()
+        _surrogate(*inputs, *ctx.constants, grad_x.view(-1).numpy())
+        return grad_x, None
+
+
 class _LIF(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, v: Tensor, tau: float, threshold: float):
@@ -112,6 +140,9 @@ def lif(x: Tensor, v: Tensor, tau: float, threshold: float) -> tuple[Tensor, Ten
     x (R, T, C) input current; v (R, C) membrane before the first step, carried but not differentiated;
     tau in time steps (1 = no memory). Returns spikes (R, T, C) in {0, 1} and the membrane (R, C).
     """
+    if tau == 1:
+        spikes = _Memoryless.apply(x, threshold) if x.device.type == "cpu" else heaviside(x - threshold)
+        return spikes, x[:, -1].detach().masked_fill(spikes[:, -1] > 0, 0.0)
     if x.device.type != "cpu":
         return lif_compiled(x, v.detach(), tau, threshold)
     return _LIF.apply(x, v.detach(), tau, threshold)

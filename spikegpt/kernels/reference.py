@@ -33,10 +33,13 @@ def token_shift_loop(h: Tensor, last: Tensor, mix: Tensor) -> tuple[Tensor, Tens
 
 
 def lif_loop(x: Tensor, v: Tensor, tau: float, threshold: float) -> tuple[Tensor, Tensor]:
-    """v += (x - v) / tau; s = v >= threshold; v = 0 where s: x (R, T, C), v (R, C) -> spikes (R, T, C), v (R, C)."""
+    """v += (x - v) / tau; s = v >= threshold; v = 0 where s: x (R, T, C), v (R, C) -> spikes (R, T, C), v (R, C).
+
+    With tau = 1 this is v = x, and is computed so: v + (x - v) would round.
+    """
     spikes = []
     for x_t in x.unbind(1):
-        u = v + (x_t - v) * (1.0 / tau)
+        u = x_t if tau == 1 else v + (x_t - v) * (1.0 / tau)
         s = heaviside(u - threshold)
         v = u * (1 - s)
         spikes.append(s)

@@ -2,7 +2,8 @@
 
 A spike-fed matrix accumulates in the LIF that reads its sum at once, else in graded custom neurons of its own; a LIF
 without such a matrix has no synapses. Element-wise work (LayerNorm, token shift, WKV, gates, residual) is taken to run
-in the microcode of these neurons. Embedding, head and every matrix that reads real numbers stay off the chip.
+in the microcode of these neurons. The embedding and every matrix that reads real numbers, be it the head, stay off the
+chip.
 """
 
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ class Sparse(Dense):
 
 
 class Events(Sparse):
-    """y = the sum of the weight rows of the spikes that it listens to."""
+    """y = the sum of the weight rows of the spikes that it listens to; `shift` is 1 where zeros do not count."""
 
     op = Op.EVENTS
     listens, graded = True, False

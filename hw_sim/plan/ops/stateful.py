@@ -10,7 +10,7 @@ from hw_sim.plan.ops.operation import Op, Operation
 
 
 class Lif(Operation):
-    """Leaky integrate-and-fire neurons; `shift` is 1 where no membrane outlasts its token."""
+    """Leaky integrate-and-fire neurons; `shift` is 1 where no membrane outlasts its token: they compare their input."""
 
     op = Op.LIF
     fires = True
@@ -18,7 +18,11 @@ class Lif(Operation):
     per_channel: ClassVar = {"mul": 1, "add": 2, "cmp": 1}
 
     def parameters(self, row, integer):
-        return ((row.n_out,),) * (2 if integer else 5)  # decay, threshold; rate, r, v_leak, v_reset, v_threshold
+        # Decay and threshold; rate, r, v_leak, v_reset and v_threshold, or that alone.
+        return ((row.n_out,),) * (2 if integer else 1 if row.shift else 5)
+
+    def elementwise(self, row):
+        return {"cmp": row.n_out} if row.shift else super().elementwise(row)
 
     def looks_back(self, row):
         return not row.shift
@@ -28,7 +32,7 @@ class Lif(Operation):
         return spikes * fp.ONE
 
     def real(self, given, x, z, state):
-        spikes, state[0] = fl.lif(x, state[0], *given.parameters)
+        spikes, state[0] = fl.fire(x, *given.parameters) if given.row.shift else fl.lif(x, state[0], *given.parameters)
         return spikes.astype(x.dtype)
 
     def reach(self, given, x=0, z=0):
@@ -63,7 +67,7 @@ class Wkv(Operation):
     op = Op.WKV
     reads = ("x", "z")
     state_read = state_written = 3
-    per_channel: ClassVar = {"mul": 6, "add": 10, "cmp": 2, "exp": 4, "div": 1}
+    per_channel: ClassVar = {"mul": 4, "add": 8, "cmp": 2, "exp": 2, "div": 1}  # of two weights, the greater is 1
 
     def parameters(self, row, integer):
         return (row.n_out,), (row.n_out,)

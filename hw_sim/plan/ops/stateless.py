@@ -3,6 +3,8 @@
 from math import isqrt
 from typing import ClassVar
 
+import numpy as np
+
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan import floating_point as fl
 from hw_sim.plan.ops.operation import Op, Operation, largest
@@ -91,28 +93,35 @@ class Scale(Operation):
 
 
 class LayerNorm(Operation):
-    """y = (x - mean) / std * weight + bias; the third parameter is eps."""
+    """y = (x - mean) / std * weight + bias; the last parameter is eps, the only one where `shift` is 1: a bare norm."""
 
     op = Op.LAYER_NORM
     per_channel: ClassVar = {"mul": 3, "add": 4}  # square, scale, weight; mean, centre, variance, bias
     per_node: ClassVar = {"sqrt": 1, "div": 3}  # the two means and the inverse root
 
     def parameters(self, row, integer):
-        return (row.n_out,), (row.n_out,), (1,)
+        return ((1,),) if row.shift else ((row.n_out,), (row.n_out,), (1,))
+
+    def elementwise(self, row):
+        bare = {"mul": 2 * row.n_out, "add": 3 * row.n_out, **self.per_node}
+        return bare if row.shift else super().elementwise(row)
 
     def integer(self, given, x, z, state):
-        weight, bias, eps = given.parameters
+        *affine, eps = given.parameters
+        weight, bias = affine or (np.int64(1 << fp.GAIN_BITS), np.int64(0))
         return fp.layer_norm(x, weight, bias, int(eps[0]))
 
     def real(self, given, x, z, state):
-        weight, bias, eps = given.parameters
+        *affine, eps = given.parameters
+        weight, bias = affine or (x.dtype.type(1), x.dtype.type(0))
         return fl.layer_norm(x, weight, bias, eps[0])
 
     def reach(self, given, x=0, z=0):
         # |x - mean| is at most sqrt(n - 1) times the standard deviation; the integer root is up to 1 % short.
-        weight, bias, _ = given.parameters
+        *affine, _ = given.parameters
+        weight, bias = map(largest, affine) if affine else (1 << fp.GAIN_BITS, 0)
         normal = (isqrt(given.row.n_in) + 1) * (65 << fp.NORM_BITS - 6)
-        return (normal * largest(weight) >> fp.NORM_BITS + fp.GAIN_BITS - fp.FRACTION_BITS) + largest(bias) + 1
+        return (normal * weight >> fp.NORM_BITS + fp.GAIN_BITS - fp.FRACTION_BITS) + bias + 1
 
 
 class Sigmoid(Operation):
