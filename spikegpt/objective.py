@@ -41,8 +41,8 @@ class Score(NamedTuple):
 class Objective(nn.Module):
     """A module, so that PyTorch's data-parallel engine can wrap it.
 
-    `budget` is the share of the spike-fed synapses that may be active a token, which weights of zero never are; what lies
-    above costs `weight` nats a unit.
+    `budget` is the share of the spike-fed synapses that may be active a token, which weights of zero never are; what
+    lies above costs `weight` nats a unit.
     A `teacher` takes `share` of the cross-entropy's place: the divergence of the model's next-token distribution from
     the teacher's (distillation at temperature 1, Hinton et al. 2015, arXiv 1503.02531).
     """

@@ -222,7 +222,8 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=fused
         )
-        self.objective = here.wrap(Objective(model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share))
+        self.score = Objective(model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share)
+        self.objective = here.wrap(self.score)
         matrices = model.spike_fed() if isinstance(model, SpikeGPT) else {}
         weights = {tap: matrix.weight for tap, matrix in matrices.items()}
         self.pruning = Pruning(weights, cfg.sparsity or 0.0, cfg.steps)
@@ -278,11 +279,7 @@ class Run:
         self.nats, self.densities = ([] if v is None else list(v.to(device)) for v in (nats, densities))
         self.since = time.perf_counter() - seconds
         self.pruning.kept = {name: kept.to(device) for name, kept in record["kept"].items()}
-        self.count_synapses()
-
-    def count_synapses(self) -> None:
-        """Tell the objective which weights are zero now."""
-        getattr(self.objective, "module", self.objective).count_synapses()
+        self.score.count_synapses()
 
     def advance(self) -> Row | None:
         """One step; a row of the log every LOG_EVERY steps."""
@@ -298,7 +295,7 @@ class Run:
         self.optimizer.step()
         self.step += 1
         if self.pruning.after(self.step):
-            self.count_synapses()
+            self.score.count_synapses()
         self.counted += cfg.batch * cfg.ctx
         self.nats.append(torch.stack([score.nats for score in scores]).mean())
         if scores[0].density is not None:

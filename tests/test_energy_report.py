@@ -236,7 +236,8 @@ def test_assumed_densities_give_the_counts_of_the_shape():
     rates = dict.fromkeys(PARTS, 0.1) | {"ffn_value": 0.05}
     found = report.build([], Settings(), what_if=(Shape(12, 512, 5458), rates))
     ours = found.subject
-    assert ours.effective_acs == 12 * (round(0.1 * 512**2) * 5 + round(0.1 * 4 * 512**2) + round(0.05 * 4 * 512**2))
+    body = 12 * (round(0.1 * 512**2) * 5 + round(0.1 * 4 * 512**2) + round(0.05 * 4 * 512**2))
+    assert ours.effective_acs == body + round((0.1 * 9 + 0.05 * 4) / 13 * 512 * 5458)
     assert ours.grades["synops"] == "assumed"
     assert found.measurement["measured"] is False
 

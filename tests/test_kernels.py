@@ -7,7 +7,7 @@ import torch
 
 from spikegpt import UserError
 from spikegpt.fastmath import exp_nonpositive
-from spikegpt.kernels import WKV_START, compiled, lif, token_shift, wkv
+from spikegpt.kernels import WKV_START, compiled, lif, spike_linear, token_shift, wkv
 from spikegpt.kernels.compiled import lif_compiled, wkv_compiled
 from spikegpt.kernels.reference import lif_loop, token_shift_loop, wkv_loop
 from spikegpt.snntorch_import import from_snntorch
@@ -197,3 +197,26 @@ def test_a_lif_trained_in_snntorch_spikes_the_same_after_import(beta):
 def test_a_snntorch_neuron_that_is_another_is_refused(options, named):
     with pytest.raises(UserError, match=named):
         from_snntorch(snntorch.Leaky(**{"beta": 0.5, **options}))
+
+
+def test_a_spike_fed_product_is_the_dense_one_with_its_gradients():
+    torch.manual_seed(0)
+    x = (torch.rand(3, 7, 50, dtype=torch.double) < 0.2).double().requires_grad_()
+    x.data[0, 0] = 0  # no spike at all
+    weight = torch.randn(300, 50, dtype=torch.double, requires_grad=True)
+    ours, theirs = spike_linear(x, weight), torch.nn.functional.linear(x, weight)
+    torch.testing.assert_close(ours, theirs)
+    grad = torch.randn_like(ours)
+    for a, b in zip(*(torch.autograd.grad(y, (x, weight), grad) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_memoryless_neurons_compare_their_input_to_the_bit():
+    """Whatever the membrane held: v + (x - v) would round, and an input at the threshold decides a spike."""
+    rng = torch.Generator().manual_seed(0)
+    x, v = 1 + torch.randn(2, 40, 30, generator=rng) * 1e-7, torch.randn(2, 30, generator=rng)
+    spikes, after = lif(x, v, 1.0, 1.0)
+    assert torch.equal(spikes, (x >= 1).float()) and 0 < spikes.mean() < 1
+    assert torch.equal(after, torch.where(x[:, -1] >= 1, 0.0, x[:, -1]))
+    looped, loop_after = lif_loop(x, v, 1.0, 1.0)
+    assert torch.equal(spikes, looped) and torch.equal(after, loop_after)

@@ -47,8 +47,8 @@ def recount(plan, tokens: np.ndarray) -> dict[str, Counter]:
                 c["idle"] += int((seen == 0).sum())
                 c["spikes"] += int(slow.spikes[e : e + n_out].sum())
                 c["state_bytes_read"] += 0 if marked else 8 * n_out
-                c["state_bytes_written"] += 0 if marked else 8 * n_out
-                c["parameter_bytes_read"] += (1 if marked else 2) * 4 * n_out
+                c["state_bytes_written"] += 8 * n_out
+                c["parameter_bytes_read"] += 2 * 4 * n_out
             elif op in (Op.DELAY_READ, Op.DELAY_WRITE):
                 c["state_bytes_read" if op == Op.DELAY_READ else "state_bytes_written"] += 8 * n_out
             elif op == Op.WKV:

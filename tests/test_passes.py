@@ -103,7 +103,7 @@ def test_dump_passes_writes_the_graph_after_each(spiking_model, tmp_path, monkey
     monkeypatch.setattr("sys.argv", ["spikegpt", *command])
     with pytest.raises(SystemExit):
         main()
-    names = sorted(f.name for f in (tmp_path / "p").iterdir())
+    names = sorted(f.name for f in (tmp_path / "p").glob("*.nir"))
     assert names == [f"{i}-{name}.nir" for i, name in enumerate(["translate", *(p.__name__ for p in PASSES)])]
     assert "block0_att_key_mix" in exporter.read(tmp_path / "p" / names[1]).nodes
     assert (tmp_path / "p" / names[-1]).read_bytes() == (tmp_path / "n" / "model.nir").read_bytes()

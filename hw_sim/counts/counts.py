@@ -14,8 +14,8 @@ class MatrixCount:
 
     `active_inputs` are spikes where the structure makes every input a spike (`spike_fed`), integer events where an
     integer plan skips the zeros of its input (`graded`), else non-zero reals; operations done are active_inputs *
-    fan_out: accumulates in the first case, multiply-accumulates in the others. Those on weights of zero of a matrix
-    that the plan marks as sparse are `skipped`, though the simulator reads whole rows: `rows_read` weights.
+    fan_out: accumulates in the first case, multiply-accumulates in the others. `skipped` are those on the zeros of a
+    matrix that the plan marks as sparse; the simulator reads whole rows all the same, `rows_read` weights.
     """
 
     name: str

@@ -113,7 +113,7 @@ def counted(name: str, plan: Plan, result: Counts) -> Work:
         row, operation = plan.row(i), plan.operation(i)
         if row.op != Op.OUTPUT:
             fetched = read[plan.names[i]] if operation.matrix else 0
-            operations.append(Operation(operation.op, row.n_out, row.n_in, fetched, mark=row.shift))
+            operations.append(Operation(operation.op, row.n_out, row.n_in, fetched, marked=row.shift > 0))
     found = vector_work(operations, tokens)
     return Work(
         name,

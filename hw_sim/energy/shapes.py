@@ -27,15 +27,17 @@ def spikegpt(
 ) -> Work:
     """One token of a SpikeGPT variant, spike-driven in its newest form: 13 L d^2 + d V operations, nothing skipped.
 
-    `density` is the share of matrix inputs that are active: one number for a whole spike-driven model, or by part of a
-    block and "head" (left out, it has the mean of the block by fan-out); the other variants skip none but the zeros
-    behind relu^2 ("ffn_value"). `ternary`: the body's weights are -1, 0 or 1, two bits each.
+    `density` is the share of matrix inputs that are active: one number for all matrices of a spike-driven model, or by
+    part of a block and for the "head" (left out: their mean by fan-out); the other variants skip none but the zeros
+    behind relu^2 ("ffn_value"). `ternary`: the body's weights are -1,
+    0 or 1, two bits each.
     """
     n, d = shape.n_layer, shape.d
     spiking = variant == SPIKE_DRIVEN
     given = density if isinstance(density, Mapping) else dict.fromkeys(PARTS if spiking else ("ffn_value",), density)
     share = {part: given.get(part, 1.0) for part in PARTS}
     mean = sum(share[part] * a * b for part, (a, b) in PARTS.items()) / sum(a * b for a, b in PARTS.values())
+    on_head = given.get("head", mean) if spiking else 1.0
     kind = AC if spiking else TERNARY if ternary else MAC
     block = [
         MatrixWork(part, kind, round(share[part] * a * b * d * d), a * b * d * d, a * b * d * d, b * d,
@@ -43,13 +45,12 @@ def spikegpt(
         for part, (a, b) in PARTS.items()
     ]  # fmt: skip
     read = {m.name: round(m.effective / m.fan_out) for m in block}
-    heard = round((given.get("head", mean) if spiking else 1.0) * d)
-    head = MatrixWork(
-        "head", AC if spiking else MAC, heard * shape.vocab, d * shape.vocab, d * shape.vocab, shape.vocab
-    )
-    found = vector_work(operations(variant, shape, read, heard))
+    dense = d * shape.vocab
+    head = MatrixWork("head", AC if spiking else MAC, round(on_head * dense), dense, dense, shape.vocab)
+    read["head"] = round(head.effective / head.fan_out)
+    found = vector_work(operations(variant, shape, read))
     lifs = {SPIKE_DRIVEN: 10, CANONICAL: 2, CONTINUOUS: 0}[variant] * n * d + spiking * d
-    sent = sum(read.values()) * n + heard if spiking else 0
+    sent = sum(read[part] for part in PARTS) * n + read["head"] if spiking else 0
     return Work(
         name, 1, (*named(block, n), head), found.components, found.channels,
         (*found.tensors, Tensor("embedding", shape.vocab * d, d)), counted=False, neurons=lifs,
@@ -58,15 +59,14 @@ def spikegpt(
     )  # fmt: skip
 
 
-def operations(variant: str, shape: Shape, read: Mapping[str, int], heard: int) -> list[Operation]:
-    """What the plan of a variant does for a token; `read`, `heard`: inputs fetched, by part of a block and by the head.
+def operations(variant: str, shape: Shape, read: Mapping[str, int]) -> list[Operation]:
+    """What the plan of a variant does for a token; `read` are the inputs fetched by part of a block, and by the head.
 
-    Spike-driven neurons have no memory, and norms in front of them neither weight nor bias: both are in thresholds and
-    in the token shift.
+    Spike-driven, neurons are memoryless, norms bare, and gains lie in thresholds.
     """
     d, v, n = shape.d, shape.vocab, shape.n_layer
     spiking = variant == SPIKE_DRIVEN
-    lif, norm = (Operation(op, d, mark=int(spiking)) for op in (Op.LIF, Op.LAYER_NORM))
+    lif, norm = (Operation(op, d, marked=spiking) for op in (Op.LIF, Op.LAYER_NORM))
 
     def matrix(part: str) -> list[Operation]:
         a, b = PARTS[part]
@@ -83,10 +83,10 @@ def operations(variant: str, shape: Shape, read: Mapping[str, int], heard: int) 
     ends = [lif] * (variant == CANONICAL) + [Operation(Op.ADD, d)]  # residual
     attention = [*delay, *shifted("att_value"), *shifted("att_key"), *shifted("att_receptance"), Operation(Op.WKV, d),
                  *gate, *[lif] * spiking, *matrix("att_output"), *ends]  # fmt: skip
-    hidden = Operation(Op.LIF if spiking else Op.SQUARED_RELU, 4 * d, mark=int(spiking))
+    hidden = Operation(Op.LIF if spiking else Op.SQUARED_RELU, 4 * d, marked=spiking)
     ffn = [*delay, *shifted("ffn_key"), hidden, *matrix("ffn_value"), *shifted("ffn_receptance"), *gate, *ends]
-    reader = [lif, Operation(Op.EVENTS, v, d, heard)] if spiking else [Operation(Op.DENSE, v, d, d)]
-    around = [Operation(Op.EMBED, d), norm, *reader]
+    head = [lif, Operation(Op.EVENTS, v, d, read["head"])] if spiking else [Operation(Op.DENSE, v, d, d)]
+    around = [Operation(Op.EMBED, d), norm, *head]
     return [o._replace(copies=n) for o in attention + ffn] + around
 
 

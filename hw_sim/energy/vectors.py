@@ -37,8 +37,8 @@ MOVED = {"gelu": 2, "relu": 2, "softmax": 0, "tanh": 2, "feature_map": 2}  # vec
 class Operation(NamedTuple):
     """One operation of a token: `op` of the plan, or a key of OTHERS; a matrix reads `n_in`, everything gives `width`.
 
-    `read` are the inputs of a matrix that are fetched over all tokens: events, or all of them. `mark`: the `shift`
-    of the plan's row, 1 for a LIF whose membrane no later token looks at and for a norm without weight and bias.
+    `read` are the inputs of a matrix that are fetched over all tokens: events, or all of them. `marked`: a row with
+    a shift, by which the plan says that neurons are memoryless and that a norm is bare.
     """
 
     op: Op | str
@@ -46,7 +46,7 @@ class Operation(NamedTuple):
     n_in: int = 0
     read: int = 0
     copies: int = 1
-    mark: int = 0
+    marked: bool = False
 
 
 class Vectors(NamedTuple):
@@ -88,7 +88,7 @@ def vector_work(operations: Iterable[Operation], tokens: int = 1) -> Vectors:
 
 def row_of(o: Operation, op: Op) -> Row:
     """An operation of the plan as a row of its table, which lies nowhere."""
-    return Row(op, 0, 0, o.n_in, o.width, 0, 0, 0, 0, o.mark, 0)
+    return Row(op, 0, 0, o.n_in, o.width, 0, 0, 0, 0, int(o.marked), 0)
 
 
 def _kept(o: Operation, operation: PlanOperation, tokens: int) -> list[Tensor]:

@@ -57,7 +57,7 @@ def dead(subject: Entry) -> list[Finding]:
 def operations(subject: Entry, settings: Settings, comparisons: Sequence[Comparison]) -> list[Finding]:
     """The headline: operations with element-wise work, then of the matrices alone, against a Transformer's."""
     by = {c.column: c for c in comparisons if c.reference == "gpt-fp32"}
-    if ALL_OPERATIONS not in by:
+    if not {ALL_OPERATIONS, OPERATIONS} <= by.keys():  # a model no matrix of which does anything has no ratio
         return []
     w = subject.work
     matrices, elementwise = w.synops / w.tokens, sum(w.elementwise.values()) / w.tokens

@@ -68,7 +68,8 @@ class _SpikeLinear(torch.autograd.Function):
         ctx.save_for_backward(weight)
         ctx.addresses = starts, where[: starts[-1]].copy()
         y = rows.new_empty(len(rows), len(weight))
-        _gather(weight.t().contiguous().numpy(), *ctx.addresses, y.numpy())
+        starts, where = ctx.addresses
+        _gather(weight.t().contiguous().numpy(), starts, where, y.numpy())
         return y.view(*x.shape[:-1], len(weight))
 
     @staticmethod
@@ -76,7 +77,8 @@ class _SpikeLinear(torch.autograd.Function):
         (weight,) = ctx.saved_tensors
         grad_y = grad_y.contiguous()
         grad_w = weight.new_empty(weight.shape[1], weight.shape[0])
-        _scatter(grad_y.view(-1, len(weight)).numpy(), *ctx.addresses, grad_w.numpy())
+        starts, where = ctx.addresses
+        _scatter(grad_y.view(-1, len(weight)).numpy(), starts, where, grad_w.numpy())
         return grad_y @ weight, grad_w.t()
 
 

@@ -106,8 +106,9 @@ class _Memoryless(torch.autograd.Function):
     def backward(ctx, grad_s: Tensor):
         (x,) = ctx.saved_tensors
         grad_x = torch.empty_like(x)
-        inputs = grad_s.contiguous().view(-1).numpy(), x.view(-1).numpy()
-        _surrogate(*inputs, *ctx.constants, grad_x.view(-1).numpy())
+        threshold, slope, height = ctx.constants
+        grads = grad_s.contiguous().view(-1).numpy()
+        _surrogate(grads, x.view(-1).numpy(), threshold, slope, height, grad_x.view(-1).numpy())
         return grad_x, None
 
 
