@@ -9,7 +9,7 @@ from hw_sim.energy.tables import NONE, Table, number
 def chips(report: Report) -> Table:
     """Dynamic and static energy of the row that could be placed."""
     rows = [
-        [c.column, c.row, c.prices_grade, number(c.site.cores or None), number(c.site.chips or None), c.site.how,
+        [c.column, c.row, c.prices_grade, number(c.site.cores or None), number(c.site.chips or None),
          microjoules(c.dynamic_j), microjoules(c.static_j), microjoules(c.total_j)]
         for c in report.chips
     ]  # fmt: skip
@@ -17,21 +17,24 @@ def chips(report: Report) -> Table:
     return Table(
         "chips",
         "Chips for spikes: the body alone, µJ a token (modelled)",
-        ["prices", "model", "prices are", "cores", "chips", "where it lies", "dynamic", "static", "total"],
+        ["prices", "model", "prices are", "cores", "chips", "dynamic", "static", "total"],
         rows,
         f"static: the power of all chips at an assumed rate of {rates} tokens a second. What a total leaves out stands "
         "in the next table; no other technology is compared with.",
-        (1, 2, 5),
+        (1, 2),
     )
 
 
 def left_out(report: Report) -> Table:
     """What the chips do not run by themselves, and what their totals do not hold."""
-    rows = [[c.column, c.site.chip, ", ".join(c.cannot_run) or "nothing", "; ".join(c.left_out)] for c in report.chips]
+    rows = [
+        [c.column, f"{c.site.chip}, {c.site.how}", ", ".join(c.cannot_run) or "nothing", "; ".join(c.left_out)]
+        for c in report.chips
+    ]
     return Table(
         "chips-left-out",
         "What the chips' totals leave out",
-        ["prices", "chip", "what its neurons do not run by themselves", "left out of the total"],
+        ["prices", "where it lies", "what its neurons do not run by themselves", "left out of the total"],
         rows,
         prose=(1, 2, 3),
     )

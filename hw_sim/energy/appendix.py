@@ -206,7 +206,7 @@ def static(report: Report) -> Table:
     return Table(
         "static",
         "Static energy of all chips that hold the network, µJ a token, by tokens a second",
-        ["prices", "chips", *(f"{x:,g}/s" for x in sweep.get("x", ()))],
+        ["prices", "chips", *(f"{x:,.0f}/s" for x in sweep.get("x", ()))],
         rows,
         "Power that is drawn whether or not tokens come. The chips' totals hold it at the rate that they name.",
     )

@@ -146,7 +146,7 @@ def basis(report: Report) -> str:
     prices = f"{n} price column{'s' * (n != 1)}" if n else "no price column"
     beyond = " (beyond the context of training)" if m["context"] > m.get("trained_context", m["context"]) else ""
     return (
-        f"Operations are {counts}; energy is modelled, operations times published prices ({prices}); no joule was "
+        f"Operations are {counts}; energy is modelled, operations times published prices ({prices}), none of it "
         f"measured. A Transformer's token: {m['mode']} at context {m['context']:,}{beyond}; batch {m['batch']}. "
         f"A ratio says how many times the energy of {report.subject.name} the other takes: above 1 spikes save."
     )
