@@ -82,6 +82,9 @@ def measure(run: Path, data: str | None) -> dict:
     parts = {part: [m.density for m in result.matrices if m.name.endswith(part)] for part in PARTS}
     row["density"] = {part: statistics.mean(values) for part, values in parts.items()}
     if config["variant"] == SPIKE_DRIVEN:
+        head = next(m for m in result.matrices if m.name == "head")
+        if head.spike_fed:
+            row["density"]["head"] = head.density
         row["weighted_density"] = result.synops / sum(m.dense for m in result.matrices if m.spike_fed)
     return row | shapes_of(row)
 
@@ -99,7 +102,8 @@ def against_gpt(row: dict, shape: Shape, context: int) -> dict:
     """Operations, and how many times those and the joules of a Transformer of this shape are ours, at equal prices:
     ratio, lowest, highest."""
     density = row["density"] if row["variant"] == SPIKE_DRIVEN else {"ffn_value": row["density"]["ffn_value"]}
-    ours, theirs = spikegpt(row["variant"], row["variant"], shape, density), gpt("gpt", shape, context)
+    ours = spikegpt(row["variant"], row["variant"], shape, density, spiking_head="head" in density)
+    theirs = gpt("gpt", shape, context)
     ratios: dict[str, list[float]] = {}
     for batch in sorted({batch for _, batch in COLUMNS.values()}):
         settings = Settings(batch=batch)

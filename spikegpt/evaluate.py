@@ -1,7 +1,7 @@
 """Bits per byte of a model on a text, teacher-forced, with the state carried over the whole of every stream."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,15 +34,21 @@ class Evaluation:
     rates: dict[str, float]
 
 
-def fan_out_shares(model: SpikeGPT | Transformer) -> dict[str, Tensor]:
-    """By population: of all spike-fed synapses, the share that each neuron (C,) drives with a weight that is not zero.
+def fan_out_shares(model: SpikeGPT | Transformer, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """By population: of all spike-fed synapses, the share that each neuron (C,) drives.
 
-    The sum of firing rates times these is the density of accumulates. Empty if no matrix reads spikes.
+    Weights that `kept` (by population, a mask of its matrix; none: all are) leaves out do not count. The sum of firing
+    rates times these is the density of accumulates. Empty if no matrix reads spikes.
     """
     if not isinstance(model, SpikeGPT):
         return {}
-    total = model.config.spike_synapses
-    return {tap: m.weight.detach().count_nonzero(0) / total for tap, m in model.spike_fed().items()}
+    masks = {tap: kept.get(tap, torch.ones_like(m.weight, dtype=torch.bool)) for tap, m in model.spike_fed().items()}
+    return {tap: mask.sum(0) / model.config.spike_synapses for tap, mask in masks.items()}
+
+
+def not_zero(model: SpikeGPT | Transformer) -> dict[str, Tensor]:
+    """Masks of the spike-fed weights that are not zero, by population."""
+    return {tap: m.weight != 0 for tap, m in model.spike_fed().items()} if isinstance(model, SpikeGPT) else {}
 
 
 @torch.no_grad()
@@ -62,7 +68,7 @@ def evaluate(
     text = torch.from_numpy(tokens[: length * streams].astype(np.int64)).view(streams, length)
     device = model.head.weight.device
     state: State | None = None
-    nats, shares, active = 0.0, fan_out_shares(model), 0.0
+    nats, shares, active = 0.0, fan_out_shares(model, not_zero(model)), 0.0
     spikes = dict.fromkeys(shares, 0.0)
     for low, start, high in spans(model, length - 1):
         x, y = text[:, low:high].to(device), text[:, start + 1 : high + 1].to(device)

@@ -1,6 +1,7 @@
 """What training minimises: cross-entropy, distance to a teacher, and the activity of the spikes above a budget."""
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -59,11 +60,11 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.place, self.budget, self.weight = model, place, budget, weight
         self.teacher, self.share = teacher and teacher.requires_grad_(False), share
-        self.count_synapses()
+        self.prune({})
 
-    def count_synapses(self) -> None:
-        """Look again which weights are zero: what the budget counts."""
-        self.shares = fan_out_shares(self.model)
+    def prune(self, kept: Mapping[str, Tensor]) -> None:
+        """Count those weights alone for the budget that are kept: masks by population (none: all are)."""
+        self.shares = fan_out_shares(self.model, kept)
 
     def forward(self, batch: Tensor, carried: Carried | None) -> Score:
         """batch (B, T + 1) int64: T tokens and what follows each; `carried` from the window before."""

@@ -279,7 +279,7 @@ class Run:
         self.nats, self.densities = ([] if v is None else list(v.to(device)) for v in (nats, densities))
         self.since = time.perf_counter() - seconds
         self.pruning.kept = {name: kept.to(device) for name, kept in record["kept"].items()}
-        self.score.count_synapses()
+        self.score.prune(self.pruning.kept)
 
     def advance(self) -> Row | None:
         """One step; a row of the log every LOG_EVERY steps."""
@@ -295,7 +295,7 @@ class Run:
         self.optimizer.step()
         self.step += 1
         if self.pruning.after(self.step):
-            self.score.count_synapses()
+            self.score.prune(self.pruning.kept)
         self.counted += cfg.batch * cfg.ctx
         self.nats.append(torch.stack([score.nats for score in scores]).mean())
         if scores[0].density is not None:

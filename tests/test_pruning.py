@@ -10,7 +10,7 @@ from hw_sim.plan import Op
 from spikegpt import UserError
 from spikegpt.config import preset
 from spikegpt.corpus import from_text
-from spikegpt.evaluate import evaluate, fan_out_shares
+from spikegpt.evaluate import evaluate, fan_out_shares, not_zero
 from spikegpt.pruning import BEGIN, END, largest, share_at
 from spikegpt.train import ROUND, TrainConfig, train
 from tests.conftest import lively_model
@@ -62,7 +62,8 @@ def test_training_and_simulator_count_accumulates_on_weights_that_are_not_zero()
     assert result.synops == pytest.approx(score.density * synapses * 299, rel=1e-6)
     assert result.synops < 0.55 * sum(m.rows_read for m in result.matrices)
     assert all(simulator.plan.row(i).shift for i in simulator.plan.rows(Op.EVENTS))
-    assert sum(float(share.sum()) for share in fan_out_shares(model).values()) == pytest.approx(0.4, abs=0.01)
+    shares = fan_out_shares(model, not_zero(model))
+    assert sum(float(share.sum()) for share in shares.values()) == pytest.approx(0.4, abs=0.01)
 
 
 def test_a_few_zeros_do_not_make_a_matrix_sparse():

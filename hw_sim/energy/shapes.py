@@ -21,6 +21,7 @@ def spikegpt(
     shape: Shape,
     density: float | Mapping[str, float] = 1.0,
     *,
+    spiking_head: bool = True,
     prompt: int = 1,
     ternary: bool = False,
     assumptions: tuple[Assumption, ...] = (),
@@ -29,7 +30,8 @@ def spikegpt(
 
     `density` is the share of matrix inputs that are active: one number for all matrices of a spike-driven model, or by
     part of a block and for the "head" (left out: their mean by fan-out); the other variants skip none but the zeros
-    behind relu^2 ("ffn_value"). `ternary`: the body's weights are -1,
+    behind relu^2 ("ffn_value"). Without `spiking_head` a spike-driven model is of the first form: its head reads real
+    numbers, its norms are not bare. `ternary`: the body's weights are -1,
     0 or 1, two bits each.
     """
     n, d = shape.n_layer, shape.d
@@ -37,7 +39,7 @@ def spikegpt(
     given = density if isinstance(density, Mapping) else dict.fromkeys(PARTS if spiking else ("ffn_value",), density)
     share = {part: given.get(part, 1.0) for part in PARTS}
     mean = sum(share[part] * a * b for part, (a, b) in PARTS.items()) / sum(a * b for a, b in PARTS.values())
-    on_head = given.get("head", mean) if spiking else 1.0
+    on_head = given.get("head", mean) if spiking and spiking_head else 1.0
     kind = AC if spiking else TERNARY if ternary else MAC
     block = [
         MatrixWork(part, kind, round(share[part] * a * b * d * d), a * b * d * d, a * b * d * d, b * d,
@@ -46,11 +48,15 @@ def spikegpt(
     ]  # fmt: skip
     read = {m.name: round(m.effective / m.fan_out) for m in block}
     dense = d * shape.vocab
-    head = MatrixWork("head", AC if spiking else MAC, round(on_head * dense), dense, dense, shape.vocab)
+    head = MatrixWork(
+        "head", AC if spiking and spiking_head else MAC, round(on_head * dense), dense, dense, shape.vocab
+    )
     read["head"] = round(head.effective / head.fan_out)
-    found = vector_work(operations(variant, shape, read))
-    lifs = {SPIKE_DRIVEN: 10, CANONICAL: 2, CONTINUOUS: 0}[variant] * n * d + spiking * d
-    sent = sum(read[part] for part in PARTS) * n + read["head"] if spiking else 0
+    found = vector_work(operations(variant, shape, read, spiking_head))
+    lifs = {SPIKE_DRIVEN: 10, CANONICAL: 2, CONTINUOUS: 0}[variant] * n * d
+    sent = sum(read[part] for part in PARTS) * n if spiking else 0
+    if spiking and spiking_head:
+        lifs, sent = lifs + d, sent + read["head"]
     return Work(
         name, 1, (*named(block, n), head), found.components, found.channels,
         (*found.tensors, Tensor("embedding", shape.vocab * d, d)), counted=False, neurons=lifs,
@@ -59,14 +65,15 @@ def spikegpt(
     )  # fmt: skip
 
 
-def operations(variant: str, shape: Shape, read: Mapping[str, int]) -> list[Operation]:
+def operations(variant: str, shape: Shape, read: Mapping[str, int], spiking_head: bool) -> list[Operation]:
     """What the plan of a variant does for a token; `read` are the inputs fetched by part of a block, and by the head.
 
-    Spike-driven, neurons are memoryless, norms bare, and gains lie in thresholds.
+    Spike-driven, neurons are memoryless and gains lie in thresholds; with a spiking head norms are bare.
     """
     d, v, n = shape.d, shape.vocab, shape.n_layer
     spiking = variant == SPIKE_DRIVEN
-    lif, norm = (Operation(op, d, marked=spiking) for op in (Op.LIF, Op.LAYER_NORM))
+    newest = spiking and spiking_head
+    lif, norm = Operation(Op.LIF, d, marked=spiking), Operation(Op.LAYER_NORM, d, marked=newest)
 
     def matrix(part: str) -> list[Operation]:
         a, b = PARTS[part]
@@ -85,7 +92,7 @@ def operations(variant: str, shape: Shape, read: Mapping[str, int]) -> list[Oper
                  *gate, *[lif] * spiking, *matrix("att_output"), *ends]  # fmt: skip
     hidden = Operation(Op.LIF if spiking else Op.SQUARED_RELU, 4 * d, marked=spiking)
     ffn = [*delay, *shifted("ffn_key"), hidden, *matrix("ffn_value"), *shifted("ffn_receptance"), *gate, *ends]
-    head = [lif, Operation(Op.EVENTS, v, d, read["head"])] if spiking else [Operation(Op.DENSE, v, d, d)]
+    head = [lif, Operation(Op.EVENTS, v, d, read["head"])] if newest else [Operation(Op.DENSE, v, d, d)]
     around = [Operation(Op.EMBED, d), norm, *head]
     return [o._replace(copies=n) for o in attention + ffn] + around
 

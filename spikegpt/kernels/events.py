@@ -85,8 +85,10 @@ class _SpikeLinear(torch.autograd.Function):
 def spike_linear(x: Tensor, weight: Tensor) -> Tensor:
     """x (.., n_in) in {0, 1} times weight (n_out, n_in): (.., n_out), with the gradients of `functional.linear`.
 
-    On a GPU, and where autocast asks for another precision, it is `functional.linear`.
+    It is `functional.linear` on a GPU, where autocast asks for another precision, and where no gradient is wanted, as
+    other tools count a model by its products.
     """
-    if x.device.type != "cpu" or x.dtype != weight.dtype or torch.is_autocast_enabled("cpu"):
+    dense = x.device.type != "cpu" or x.dtype != weight.dtype or not torch.is_grad_enabled()
+    if dense or torch.is_autocast_enabled("cpu"):
         return functional.linear(x, weight)
     return _SpikeLinear.apply(x, weight)
