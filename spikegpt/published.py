@@ -97,6 +97,8 @@ def infer_config(weights: Mapping[str, Tensor], variant: str | None, binary: boo
     if taken in (CANONICAL, SPIKE_DRIVEN):
         said += f", time constant {config.lif_tau:g}, threshold {config.lif_threshold:g}"
     unsure = [] if variant else [f"--variant {CONTINUOUS} if it is RWKV-4's, which looks the same"]
+    if taken == SPIKE_DRIVEN:
+        unsure.append("its head is taken to read real numbers: a spiking head is known in files of spikegpt.save alone")
     if not named and taken != TRANSFORMER:
         other = "raw" if binary else "binary"
         why = "the released training binarises" if binary else f"the released models of {RAW_VOCAB:,} tokens are run so"

@@ -63,6 +63,8 @@ class TrainConfig:
                 raise UserError(f"{name} = {getattr(self, name)}: must be at least 1")
         if not 0 < self.lr < 1:
             raise UserError(f"lr = {self.lr}: must lie between 0 and 1")
+        if self.batch % self.accumulate:
+            raise UserError(f"a batch of {self.batch} does not divide by accumulate = {self.accumulate}")
         if self.density is not None and not 0 < self.density < 1:
             raise UserError(f"density = {self.density}: must lie between 0 and 1")
         if self.sparsity is not None and not 0 < self.sparsity < 1:

@@ -27,7 +27,7 @@ def test_tokenize_train_eval_and_generate_in_characters(run, greek, tmp_path):
     checkpoint = out / "model.pt"
     record = json.loads((out / "run.json").read_text())
     assert record["config"]["vocab_size"] == len(set(TEXT))
-    assert record["provenance"]["train_density"] == pytest.approx(200 / (13 * 16 * 16))
+    assert record["provenance"]["train_density"] == pytest.approx(200 / (13 * 16 * 16 + 16 * len(set(TEXT))))
     score = json.loads(run("eval", checkpoint, "--data", greek, "--json")[1])
     assert score["bits_per_character"] == score["bits_per_token"] > score["bits_per_byte"]
     code, printed, _ = run("generate", checkpoint, "--prompt", "ἀρχ", "--tokens", 5)

@@ -14,7 +14,7 @@ from spikegpt import Config, SpikeGPT, UserError
 from spikegpt.config import CANONICAL
 from spikegpt.errors import Notice
 from spikegpt.transformer import Transformer
-from tests.conftest import lively_model
+from tests.conftest import OLD, lively_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::spikegpt.errors.Notice")
 TOKENS = torch.arange(40)[None] % 50
@@ -169,7 +169,7 @@ def test_what_a_state_dict_does_not_say_is_said_and_can_be_named(reference, tmp_
 
 
 def test_a_spike_driven_or_transformer_state_dict_loads_where_its_variant_is_named(tmp_path):
-    for model in (lively_model("spike-driven"), Transformer(Config(50, 1, 64, "transformer", ctx_len=64))):
+    for model in (lively_model(OLD), Transformer(Config(50, 1, 64, "transformer", ctx_len=64))):
         torch.save(model.state_dict(), tmp_path / "m.pth")
         again = spikegpt.load(tmp_path / "m.pth", variant=model.config.variant)
         assert torch.equal(again(TOKENS), model(TOKENS))

@@ -15,7 +15,7 @@ from hw_sim import Simulator
 from hw_sim.graph.extensions import Sigmoid
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
-from tests.conftest import lively_model
+from tests.conftest import OLD, lively_model
 from tests.test_mapping import TINY, counts_of
 
 LAYERS, WIDTH = 2, 24
@@ -61,7 +61,7 @@ def mapped(variant: str, tokens: np.ndarray, **limits: int) -> Mapping:
 
 @pytest.mark.parametrize("size", [131072, 700])
 def test_a_models_graded_messages_are_those_of_the_rule(size, tokens):
-    mapping = mapped("spike-driven", tokens, synapse_bytes_per_core=size)
+    mapping = mapped(OLD, tokens, synapse_bytes_per_core=size)
     core: dict[str, list[int]] = {}
     for b in mapping.partition.blocks:
         core.setdefault(mapping.groups[b.group].name, []).extend([b.core] * (b.high - b.low))
