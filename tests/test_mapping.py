@@ -57,6 +57,7 @@ def chain(*weights: np.ndarray) -> Plan:
     nodes = {"token": nir.Input({"input": np.array([2])}), "embedding": nir.Linear(np.ones((n, 2), np.float32))}
     for i, weight in enumerate(weights):
         nodes |= {f"lif{i}": neurons(weight.shape[1]), f"matrix{i}": nir.Linear(weight.astype(np.int8))}
+    nodes["scale"] = nir.Scale(np.ones(len(weights[-1])))
     nodes["out"] = nir.Output({"output": np.array([len(weights[-1])])})
     return build(nir.NIRGraph(nodes, list(pairwise(nodes))))
 
