@@ -51,7 +51,7 @@ def test_it_fits_the_repository_and_names_its_text(path):
 
 def test_simulation_is_pytorch_on_1000_tokens_of_real_text(path, graph, text):
     ours = Simulator.from_nir(graph).run(text[:1000], record=True)
-    agreement = compare(ours.logits, ours.spikes, *record(path, text[:1000]))
+    agreement = compare(ours.logits, ours.spikes, *record(spikegpt.load(path), text[:1000]))
     assert agreement["spike_agreement"] > 1 - 1e-5
     assert agreement["max_logit_difference"] < 1e-3 or agreement["spike_mismatches"] > 0
 
