@@ -22,7 +22,7 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	SPIKEGPT_REQUIRE="$(REQUIRED)" $(BIN)/python -m pytest
+	SPIKEGPT_REQUIRE="$(REQUIRED)" OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # torch first and by version: another range would pull the newest build with CUDA. lava-nc declares Python < 3.11 but
 # runs on newer with exporters/loihi/lava/compat.py; its other requirements are pinned too low, hence --no-deps. The last
