@@ -9,6 +9,8 @@ TEXT = """# A SpikeGPT for Loihi
 scores a text in Lava. `--tokens FILE.npy` takes tokens instead of a text, `--out FILE.npz` keeps logits and spikes. It
 needs lava-nc 0.10 and numpy, nothing else: neither torch nor the project that wrote this folder.
 
+Intel archived Lava in May 2026: 0.10 is its last version.
+
 - Python 3.10, as on a Loihi host: `pip install lava-nc==0.10.0`
 - Python 3.11 and newer: `pip install --no-deps --ignore-requires-python lava-nc==0.10.0`, then
   `pip install "numpy>=1.26,<2.4" scipy networkx asteval`
