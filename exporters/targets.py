@@ -73,7 +73,7 @@ TARGETS = {
         Target("onnx", "all variants: one-token step with state, T-token form, float32 and int8 weights", fill_onnx),
         Target(
             "loihi",
-            "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping (Intel archived Lava in 2026)",
+            "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping (Lava is archived)",
             fill_loihi,
         ),
     )
