@@ -33,6 +33,7 @@ from spikegpt import __version__, files, folders
 from spikegpt.config import PRESETS, preset
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
+from spikegpt.escape import unicode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,7 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     if not settings.columns and precisions:
         raise UserError("no price column is left: the profiles named have no such --precision, or price no counts")
     provenance = {
-        "command": shlex.join(["spikegpt", *sys.argv[1:]]),
+        "command": shlex.join(["spikegpt", *map(unicode, sys.argv[1:])]),
         "spikegpt": __version__,
         "python": platform.python_version(),
         "numpy": version("numpy"),

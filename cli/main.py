@@ -64,8 +64,10 @@ def run() -> int:
         return say(error.format_message() + command, BAD_INPUT)
     except ClickException as error:
         return say(error.format_message(), BAD_INPUT)
-    except (UserError, OSError) as error:  # OSError: a path that cannot be read or written
+    except UserError as error:
         return say(str(error), BAD_INPUT)
+    except OSError as error:  # standard output, or a path that cannot be read or written
+        return (error.filename is None and deliver()) or say(str(error), BAD_INPUT)
     except MemoryError as error:
         return say(f"out of memory {error}", BAD_INPUT)
     except Exception:

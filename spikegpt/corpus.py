@@ -19,6 +19,7 @@ import numpy as np
 
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
+from spikegpt.escape import unicode
 from spikegpt.folders import new_folder, verified
 from spikegpt.kinds import require_file
 from spikegpt.texts import pieces
@@ -85,7 +86,7 @@ def load_corpus(path: str | None = None, tokenizer: Tokenizer | str | None = Non
         return open_prepared(place, tokenizer)
     if place.suffix == ".bin" and place.with_suffix(".idx").exists():
         return open_indexed(place, None if isinstance(tokenizer, str) else tokenizer)
-    return from_text(place.name, list(pieces(place)), tokenizer, path)
+    return from_text(unicode(place.name), list(pieces(place)), tokenizer, path)
 
 
 def from_text(name: str, parts: list[bytes], tokenizer: Tokenizer | str | None, path: str = "") -> Corpus:
@@ -145,7 +146,7 @@ def prepare(
         if not n_tokens:
             raise UserError(f"{', '.join(map(str, paths))}: the text is empty; at least 2 bytes are needed")
         facts = {
-            "name": " + ".join(path.name for path in paths),
+            "name": " + ".join(unicode(path.name) for path in paths),
             "sha256": digest.hexdigest(),
             "tokens": n_tokens,
             "tokens_sha256": token_digest.hexdigest(),
@@ -214,7 +215,7 @@ def open_indexed(path: Path, tokenizer: Tokenizer | None) -> Corpus:
         raise UserError(f"{path}: {len(tokens):,} tokens, but its index counts {total:,}")
     if int(tokens.min()) < 0:
         raise UserError(f"{path}: it holds the token {int(tokens.min())}; tokens count from 0")
-    return Corpus(path.name, digest_of(tokens), tokens, tokenizer, None)
+    return Corpus(unicode(path.name), digest_of(tokens), tokens, tokenizer, None)
 
 
 def mapped(path: Path, kind: np.dtype) -> np.ndarray:

@@ -5,6 +5,7 @@ takes any value and gives the text that shows there as it was.
 """
 
 import html as _html
+import os
 import re
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$!])")
@@ -16,6 +17,14 @@ def printable(value: object) -> str:
     For a terminal, a log and an error's text.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in str(value))
+
+
+def unicode(name: object) -> str:
+    """A path or an argument as the UTF-8 that it most likely is, whatever the locale took it for: to be kept in files.
+
+    Python reads names that the locale cannot hold into lone surrogates, which no UTF-8 file takes.
+    """
+    return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
 
 
 def rich(value: object) -> str:

@@ -1,5 +1,6 @@
 """Independent streams over cores and over Dask workers, runs that go on, traces: always the counts of one run."""
 
+import hashlib
 import json
 import os
 import signal
@@ -85,11 +86,11 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(plan, tmp_path):
     bad = [*streams[:3], np.array([VOCAB, 0]), *streams[4:]]
     with pytest.raises(UserError):
         score_streams(plan, bad, 1, Finished(tmp_path / "f", plan, bad))
-    with pytest.raises(UserError, match="another"):
-        Finished(tmp_path / "f", plan, streams)
     kept = Finished(tmp_path / "g", plan, streams)
     for k in (0, 4):
         kept.add(k, one_by_one(plan, [streams[k]]))
+    with pytest.raises(UserError, match="another"):
+        Finished(tmp_path / "g", plan, bad)
     again = Finished(tmp_path / "g", plan, streams)
     assert set(again.scores) == {0, 4}
     told: list[int] = []
@@ -99,8 +100,9 @@ def test_a_run_that_was_cut_off_goes_on_and_ends_the_same(plan, tmp_path):
     (tmp_path / "g" / "stream2.json").write_text("{")
     with pytest.raises(UserError, match="damaged"):
         Finished(tmp_path / "g", plan, streams)
-    record = json.loads((tmp_path / "g" / "stream3.json").read_text())
-    (tmp_path / "g" / "stream2.json").write_text(json.dumps({**record, "populations": []}))
+    record = {**json.loads((tmp_path / "g" / "stream3.json").read_text())["record"], "populations": []}
+    sha256 = hashlib.sha256(json.dumps(record).encode()).hexdigest()
+    (tmp_path / "g" / "stream2.json").write_text(json.dumps({"sha256": sha256, "record": record}))
     with pytest.raises(UserError, match="populations of stream 2"):
         Finished(tmp_path / "g", plan, streams)
 
@@ -206,12 +208,19 @@ def network(tmp_path):
     return path
 
 
+def typed(tokens: np.ndarray) -> bytes:
+    """Tokens as the text that the vocabulary of `command` cuts into them."""
+    return (tokens + ord("A")).astype(np.uint8).tobytes()
+
+
 @pytest.fixture
 def command(run, network, tmp_path):
-    (tmp_path / "text.bin").write_bytes(TEXT.tobytes())
+    (tmp_path / "text.txt").write_bytes(typed(TEXT))
+    vocabulary = tmp_path / "vocabulary.json"
+    vocabulary.write_text(json.dumps({i: chr(ord("A") + i) for i in range(VOCAB)}))
 
     def call(*options):
-        base = ("simulate", network, "--data", tmp_path / "text.bin", "--tokenizer", "bytes", "--json")
+        base = ("simulate", network, "--data", tmp_path / "text.txt", "--tokenizer", vocabulary, "--json")
         code, out, err = run(*base, *options)
         return code or json.loads(out), err
 
@@ -232,9 +241,9 @@ def test_simulate_cuts_a_text_into_streams(command, tmp_path):
 
 def test_simulate_goes_on_from_a_state(command, tmp_path):
     whole, _ = command("--trace", tmp_path / "t.npz", "--membrane", "block0_att_key_lif:1")
-    (tmp_path / "text.bin").write_bytes(TEXT[:300].tobytes())
+    (tmp_path / "text.txt").write_bytes(typed(TEXT[:300]))
     first, _ = command("--save-state", tmp_path / "state.npz")
-    (tmp_path / "text.bin").write_bytes(TEXT[300:].tobytes())
+    (tmp_path / "text.txt").write_bytes(typed(TEXT[300:]))
     second, _ = command("--load-state", tmp_path / "state.npz")
     assert first["synops"] + second["synops"] == whole["synops"]
     assert first["spikes"] != whole["spikes"]

@@ -164,7 +164,7 @@ def _prices() -> None:
 
     chip = yaml.safe_load(resources.files("exporters.loihi").joinpath("chips/loihi2.yaml").read_text())
     Path("chip.yaml").write_text(yaml.safe_dump({**chip, "name": "mine"}, sort_keys=False))
-    from hw_sim.energy.work import PARTS
+    from hw_sim.energy.shapes import PARTS
 
     Path("rates.yaml").write_text(yaml.safe_dump(dict.fromkeys(PARTS, 0.15)))
     placement = {"messages_per_token": 30.5, "hops_ew_per_token": 8, "hops_ns_per_token": 2.5, "cores": 12, "chips": 1}
