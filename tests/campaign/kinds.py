@@ -136,7 +136,7 @@ KINDS = (
     kind("price profile", "prices.yaml", "WHAT_IF --rate 0.1 --profile prices.yaml", ""),
     kind("price profile, list", "prices.yaml", "profiles prices.yaml", ""),
     kind("assumed rates", "rates.yaml", "WHAT_IF --rates rates.yaml", ""),
-    kind("placement", "placement.json", "WHAT_IF --rate 0.1 --placement placement.json", ""),
+    kind("placement", "placement.json", "energy-report own.pt SHORT --placement placement.json", "own.pt text.txt"),
     kind(
         "baseline report",
         "report/report.json",

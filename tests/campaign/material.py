@@ -55,20 +55,21 @@ def make(stock: Path) -> None:
         _prices()
         for command in (
             ("export", "own.nir", "--target", "nir", "--out", "portable"),
-            ("export", "own.nir", "--target", "loihi", "--out", "loihi", *TEXT, "--tokens", "40"),
+            ("export", "own.nir", "--target", "loihi", "--chip", "loihi1", "--out", "loihi", *TEXT, "--tokens", "40"),
             tuple(
                 RESUMED.replace("--out run --resume", "--out trained").split()
             ),  # loads what a child then finds loaded
             ("simulate", "own.nir", *TEXT, "--tokens", "40", "--save-state", "state.npz"),
             ("simulate", "own.nir", *TEXT, "--tokens", "90", "--streams", "3", "--resume", "streams"),
             ("tokenize", "text.txt", "--tokenizer", "characters", "--out", "cut"),
-            ("energy-report", "own.pt", *TEXT, "--tokens", "30", "--out", "report"),
+            ("energy-report", "own.pt", *TEXT, "--tokens", "40", "--out", "report"),
         ):
             said = attempt_here(command, Path.cwd())
             assert said.code == 0, (command, said)
         characters = tiny("spike-driven", len(set(text.decode())))
         characters.tokenizer = load_corpus("cut").tokenizer
         spikegpt.save(characters, "characters.pt")
+        Path("placement.json").write_bytes(Path("loihi/mapping.json").read_bytes())
         _interrupted_run()
         segment = sorted(Path("portable/segments").glob("*.nir"))[0]
         segment.rename("segment.nir")
@@ -167,5 +168,3 @@ def _prices() -> None:
     from hw_sim.energy.shapes import PARTS
 
     Path("rates.yaml").write_text(yaml.safe_dump(dict.fromkeys(PARTS, 0.15)))
-    placement = {"messages_per_token": 30.5, "hops_ew_per_token": 8, "hops_ns_per_token": 2.5, "cores": 12, "chips": 1}
-    Path("placement.json").write_text(json.dumps({"placement": placement, "note": "mine"}))
