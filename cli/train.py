@@ -103,7 +103,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=not first) as bar:
+    with Progress(*columns, console=Console(stderr=True), disable=not (first and sys.stderr.isatty())) as bar:
         task = bar.add_task("training", total=steps, note="")
         _, score = run(
             config,

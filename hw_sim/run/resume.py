@@ -71,6 +71,8 @@ def _write(path: Path, record: dict) -> None:
 
 
 def _read(path: Path) -> dict:
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file: name another folder")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         if hashlib.sha256(json.dumps(found["record"]).encode()).hexdigest() == found["sha256"]:
