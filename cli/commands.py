@@ -8,6 +8,7 @@ from cli.compare import compare
 from cli.energy import energy_report, profiles
 from cli.export import export
 from cli.info import info
+from cli.models import models
 from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
@@ -52,6 +53,7 @@ COMMANDS = (
     energy_report,
     compare,
     profiles,
+    models,
 )
 for command in COMMANDS:
     cli.add_command(command)

@@ -7,7 +7,7 @@ import click
 
 from cli.energy import open_model, text_of
 from cli.inputs import Taken, checkpoint_options, data_option, progress_bar, split_option, tokenizer_option
-from cli.parameters import NewFile, force_option
+from cli.parameters import Model, NewFile, force_option
 from hw_sim.energy.quality import TOKENS
 from spikegpt import files
 from spikegpt.documents import read_document
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("sources", type=str, nargs=-1, required=True)
+@click.argument("sources", type=Model(), nargs=-1, required=True)
 @data_option
 @tokenizer_option
 @checkpoint_options

@@ -27,7 +27,7 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
-from cli.parameters import NewFolder, Real, force_option
+from cli.parameters import Model, NewFolder, Real, force_option
 from hw_sim.energy.quality import TOKENS
 from spikegpt import __version__, files, folders
 from spikegpt.config import PRESETS, preset
@@ -50,7 +50,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 
 
 @click.command("energy-report")
-@click.argument("models", type=str, nargs=-1)
+@click.argument("models", type=Model(), nargs=-1)
 @click.option("--name", "labels", multiple=True, help="Name of a row, one for each model in their order.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="No checkpoint: this shape at assumed rates.")
 @click.option("--rate", type=Real(0, 1), help="Assumed density of all matrix inputs, with --preset.")

@@ -21,7 +21,7 @@ from cli.inputs import (
     tokenizer_if_known,
     tokenizer_option,
 )
-from cli.parameters import NewFolder, Real, force_option
+from cli.parameters import Model, NewFolder, Real, force_option
 from spikegpt import folders
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -35,7 +35,7 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 
 
 @click.command()
-@click.argument("model", type=str, required=False)
+@click.argument("model", type=Model(), required=False)
 @click.option("--target", required=True, help="nir, onnx or loihi; `--target list` says what each supports.")
 @click.option("--out", type=NewFolder(), help="Folder to write; an earlier export there is replaced.")
 @force_option

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import Taken, checkpoint_options, is_lowered, load_record, lowered_file
-from cli.parameters import NewFile, force_option
+from cli.parameters import Model, NewFile, force_option
 from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
@@ -14,7 +14,7 @@ from spikegpt.escape import printable
 
 
 @click.command()
-@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.argument("file", type=Model(Path), required=False)
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
 @click.option("--block", help="Of a .nir file: list the nodes of this block, e.g. block0.")
 @click.option("--svg", type=NewFile(), help="Of a .nir file: draw --block (default block0) here.")

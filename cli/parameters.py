@@ -1,10 +1,16 @@
 """Kinds of option values: each is wrong in one line, with exit code 2, before a command begins."""
 
+import difflib
 import math
+import os
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from spikegpt.errors import UserError
+from spikegpt.shipped import PREFIX, resolved, shipped
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -42,6 +48,39 @@ class Device(click.ParamType):
         if kind not in DEVICES or (colon and (kind != "cuda" or not number.isdecimal())):
             self.fail(f"{value!a} is not one of {', '.join(DEVICES)}, cuda:N.", param, ctx)
         return value
+
+
+class Model(click.ParamType):
+    """What holds a model: a file, the folder of a run or an export, or `shipped:NAME`; becomes the path of it."""
+
+    name = "model"
+
+    def __init__(self, path_type: type[str] | type[Path] = str) -> None:
+        self.path_type = path_type
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        place = resolved(value)
+        if not os.path.lexists(place):
+            raise UserError(f"{value}: no such file{hint(str(value))}")
+        return self.path_type(place if str(value).startswith(PREFIX) else value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        names = [PREFIX + (model.short or model.name) for model in shipped()]
+        fitting = [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        return fitting if incomplete.startswith(PREFIX) else [*fitting, CompletionItem(incomplete, type="file")]
+
+
+def hint(missing: str) -> str:
+    """What the user may have meant by a path that leads nowhere: a neighbour's name, or a model that ships."""
+    folder = Path(missing).parent
+    try:
+        beside = [str(path) for path in folder.iterdir()]
+    except OSError:
+        beside = []
+    known = {PREFIX + name: name for model in shipped() for name in (model.name, model.short) if name}
+    near = difflib.get_close_matches(missing, [*beside, *known, *known.values()], 1)
+    names = {name: full for full, name in known.items()}
+    return f"; did you mean {names.get(near[0], near[0])}?" if near else ""
 
 
 class _Place(click.Path):

@@ -26,7 +26,7 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
-from cli.parameters import NewFile, NewFolder, Real, force_option
+from cli.parameters import Model, NewFile, NewFolder, Real, force_option
 from cli.simulation import facts_of, summary
 from hw_sim.counts.compare import SPIKES
 from spikegpt import files
@@ -43,7 +43,7 @@ STREAMS = 64  # for Dask workers, unless named
 
 
 @click.command()
-@click.argument("model", type=str)
+@click.argument("model", type=Model())
 @data_option
 @tokenizer_option
 @checkpoint_options
@@ -79,7 +79,9 @@ STREAMS = 64  # for Dask workers, unless named
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
 @lava_python_option
 @click.option("--int8", is_flag=True, help="Quantise first (always so with the lava backend).")
-@click.option("--verify", type=str, help="Compare with this checkpoint in PyTorch, or on lava with the event backend.")
+@click.option(
+    "--verify", type=Model(), help="Compare with this checkpoint in PyTorch, or on lava with the event backend."
+)
 @click.option(
     "--tolerance",
     type=Real(0, 1),

@@ -27,7 +27,7 @@ from cli.inputs import (
     tokenizer_of,
     tokenizer_option,
 )
-from cli.parameters import SEED, Device, NewFolder, Real, Text
+from cli.parameters import SEED, Device, Model, NewFolder, Real, Text
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, preset
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -52,10 +52,10 @@ from spikegpt.escape import printable
 @click.option("--sparsity", type=Real(), help="Share of these synapses to prune to zero meanwhile, e.g. 0.5.")
 @click.option(
     "--teacher",
-    type=click.Path(path_type=Path),
+    type=Model(Path),
     help="A checkpoint whose predictions are to be matched; of equal shape, its weights are the start.",
 )
-@click.option("--start", type=click.Path(path_type=Path), help="A checkpoint of the same shape to start from.")
+@click.option("--start", type=Model(Path), help="A checkpoint of the same shape to start from.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
@@ -141,7 +141,7 @@ def in_units(score: dict) -> str:
 
 
 @click.command("eval")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint", type=Model(Path))
 @data_option
 @tokenizer_option
 @checkpoint_options
@@ -173,7 +173,7 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
 
 
 @click.command()
-@click.argument("model", type=str)
+@click.argument("model", type=Model())
 @tokenizer_option
 @checkpoint_options
 @click.option("--prompt", type=Text(), default="In the beginning", show_default=True)

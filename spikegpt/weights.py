@@ -17,6 +17,7 @@ import msgspec
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 from spikegpt.kinds import HDF5, first_bytes, kind_of
+from spikegpt.shipped import resolved
 
 if TYPE_CHECKING:
     from torch import Tensor  # torch is imported where a file is read: commands that read none start without it
@@ -38,10 +39,12 @@ class _Index(msgspec.Struct):
 
 
 def find(path: Path) -> Path:
-    """The file of weights that a path means: itself, or the one in a folder of a run or of Hugging Face's.
+    """The file of weights that a path means: itself, that of `shipped:NAME`, or the one in a folder of a run or of
+    Hugging Face's.
 
     Raises UserError for a folder that holds none, or several of equal right.
     """
+    path = resolved(path)
     if not path.is_dir():
         return path
     try:
