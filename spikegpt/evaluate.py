@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from spikegpt.config import TRANSFORMER
@@ -51,7 +52,18 @@ def not_zero(model: SpikeGPT | Transformer) -> dict[str, Tensor]:
     return {tap: m.weight != 0 for tap, m in model.spike_fed().items()} if isinstance(model, SpikeGPT) else {}
 
 
-@torch.no_grad()
+@contextmanager
+def as_run(model: nn.Module) -> Iterator[None]:
+    """Without what belongs to training alone: gradients and dropout."""
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
+
+
 def evaluate(
     model: SpikeGPT | Transformer,
     tokens: np.ndarray,
@@ -73,7 +85,8 @@ def evaluate(
     for low, start, high in spans(model, length - 1):
         x, y = text[:, low:high].to(device), text[:, start + 1 : high + 1].to(device)
         taps: dict = {}
-        logits, state = model.run(x, None if model.config.variant == TRANSFORMER else state, taps)
+        with as_run(model):
+            logits, state = model.run(x, None if model.config.variant == TRANSFORMER else state, taps)
         logits = logits[:, start - low :]
         nats += functional.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="sum").item()
         for name in spikes:

@@ -170,10 +170,11 @@ class Block(nn.Module):
             self.ln0 = nn.LayerNorm(cfg.n_embd)
         self.ln1, self.ln2 = nn.LayerNorm(cfg.n_embd), nn.LayerNorm(cfg.n_embd)
         self.att, self.ffn = Attention(cfg, layer), FeedForward(cfg, layer)
+        self.dropout = nn.Dropout(0.0)  # training sets its share
 
     def forward(self, x: Tensor, state: State, new: State, taps: Taps | None) -> Tensor:
-        x = x + self.att(x, self.ln1, state, new, taps)
-        return x + self.ffn(x, self.ln2, state, new, taps)
+        x = x + self.dropout(self.att(x, self.ln1, state, new, taps))
+        return x + self.dropout(self.ffn(x, self.ln2, state, new, taps))
 
 
 class SpikeGPT(nn.Module):

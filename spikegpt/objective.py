@@ -45,7 +45,7 @@ class Objective(nn.Module):
     `budget` is the share of the spike-fed synapses that may be active a token, which weights of zero never are; what
     lies above costs `weight` nats a unit.
     A `teacher` takes `share` of the cross-entropy's place: the divergence of the model's next-token distribution from
-    the teacher's (distillation at temperature 1, Hinton et al. 2015, arXiv 1503.02531).
+    the teacher's, both softened by `temperature` (distillation, Hinton et al. 2015, arXiv 1503.02531).
     """
 
     def __init__(
@@ -56,10 +56,11 @@ class Objective(nn.Module):
         weight: float = 0.0,
         teacher: SpikeGPT | Transformer | None = None,
         share: float = 0.0,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         self.model, self.place, self.budget, self.weight = model, place, budget, weight
-        self.teacher, self.share = teacher and teacher.requires_grad_(False), share
+        self.teacher, self.share, self.temperature = teacher and teacher.requires_grad_(False), share, temperature
         self.prune({})
 
     def prune(self, kept: Mapping[str, Tensor]) -> None:
@@ -75,9 +76,10 @@ class Objective(nn.Module):
         if self.teacher is not None:
             with torch.no_grad():
                 target, taught = self.teacher.run(batch[:, :-1], carried and carried.teacher)
-            ours, theirs = (functional.log_softmax(z.flatten(0, 1).float(), -1) for z in (logits, target))
+            soft = [z.flatten(0, 1).float() / self.temperature for z in (logits, target)]
+            ours, theirs = (functional.log_softmax(z, -1) for z in soft)
             distance = functional.kl_div(ours, theirs, log_target=True, reduction="batchmean")
-            loss = torch.lerp(nats, distance, self.share)
+            loss = torch.lerp(nats, distance * self.temperature**2, self.share)  # gradients keep their size
         fired = {name: spikes.mean((0, 1)) for name, spikes in taps.items()}
         density = None
         if self.shares:

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from spikegpt.model import SpikeGPT, build
 from spikegpt.objective import Carried, Objective, Score
 from spikegpt.pruning import Pruning
 from spikegpt.run_folder import CURVE, RunFolder
+from spikegpt.train_config import TrainConfig, learning_rate
 from spikegpt.training_log import Row, plot_curve
 from spikegpt.training_loop import SAVE_EVERY_S, keep_on
 from spikegpt.transformer import Transformer
@@ -34,49 +35,6 @@ from spikegpt.transformer import Transformer
 ROUND = 32  # windows before streams restart; several processes save at these edges, where no state is carried
 LOG_EVERY = 50
 HEAD_SLOPE = 1.65  # E[n | n > 0.5] - E[n | n < 0.5] of a normal n: what a spike of a head's neuron stands for at first
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How to train; lengths in tokens, `lr` the peak learning rate, `batch` rows over all processes."""
-
-    steps: int = 2000
-    batch: int = 8
-    accumulate: int = 1  # micro-batches a step, to save memory
-    ctx: int = 256
-    lr: float = 5e-3
-    final_lr: float = 1e-5  # the published end of the schedule
-    warmup: int = 100
-    clip: float = 1.0
-    seed: int = 0
-    bf16: bool = False  # matrix products in bfloat16; everything else stays float32
-    density: float | None = None  # budget for the share of active synapses; activity above it is penalised
-    sparsity: float | None = None  # share of the spike-fed weights to be zero in the end, pruned during training
-    density_weight: float = 2.0  # nats of penalty for a density of 1 above the budget
-    teacher_share: float = 0.8  # of the loss, where there is a teacher; the rest is cross-entropy
-    eval_every: int = 960
-    eval_tokens: int = 65536
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "ctx", "eval_every", "eval_tokens"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)}: must be at least 1")
-        if not 0 < self.lr < 1:
-            raise UserError(f"lr = {self.lr}: must lie between 0 and 1")
-        if self.batch % self.accumulate:
-            raise UserError(f"a batch of {self.batch} does not divide by accumulate = {self.accumulate}")
-        if self.density is not None and not 0 < self.density < 1:
-            raise UserError(f"density = {self.density}: must lie between 0 and 1")
-        if self.sparsity is not None and not 0 < self.sparsity < 1:
-            raise UserError(f"sparsity = {self.sparsity}: must lie between 0 and 1")
-
-
-def learning_rate(cfg: TrainConfig, step: int) -> float:
-    """Linear warm-up, then a cosine from `lr` down to `final_lr`."""
-    if step < cfg.warmup:
-        return cfg.lr * (step + 1) / cfg.warmup
-    done = (step - cfg.warmup) / max(1, cfg.steps - cfg.warmup)
-    return cfg.final_lr + (cfg.lr - cfg.final_lr) * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def window(text: np.ndarray, cfg: TrainConfig, step: int) -> Tensor:
@@ -174,6 +132,7 @@ def provenance_of(
         provenance["teacher"] = f"{teacher.name} sha256 {hashlib.sha256(teacher.read_bytes()).hexdigest()}"
     else:
         del provenance["train_teacher_share"]
+        provenance.pop("train_teacher_temperature", None)
     if start is not None:
         provenance["start"] = f"{start.name} sha256 {hashlib.sha256(start.read_bytes()).hexdigest()}"
     return provenance
@@ -224,7 +183,12 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             model.parameters(), betas=(0.9, 0.99), eps=4e-9, weight_decay=0.0, fused=fused
         )
-        self.score = Objective(model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share)
+        self.score = Objective(
+            model, here, cfg.density, cfg.density_weight, teacher, cfg.teacher_share, cfg.teacher_temperature or 1.0
+        )
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = cfg.dropout or 0.0
         self.objective = here.wrap(self.score)
         matrices = model.spike_fed() if isinstance(model, SpikeGPT) else {}
         weights = {tap: matrix.weight for tap, matrix in matrices.items()}
@@ -291,6 +255,8 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(cfg, self.step)
         self.optimizer.zero_grad()
+        if cfg.dropout:  # masks depend on seed, step and process alone
+            torch.manual_seed(int(np.random.SeedSequence([cfg.seed, self.step, here.rank]).generate_state(1)[0]))
         mine = window(self.text, cfg, self.step).chunk(here.world)[here.rank]
         scores = [self.backward(i, rows.to(here.device)) for i, rows in enumerate(mine.chunk(cfg.accumulate))]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), cfg.clip)

@@ -29,6 +29,7 @@ class Block(nn.Module):
         self.ln1, self.ln2 = nn.LayerNorm(d), nn.LayerNorm(d)
         self.qkv, self.projection = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
         self.fc, self.fc_out = nn.Linear(d, 4 * d, bias=False), nn.Linear(4 * d, d, bias=False)
+        self.dropout = nn.Dropout(0.0)  # training sets its share
 
     def forward(self, x: Tensor, state: State, new: State) -> Tensor:
         """x (B, T, d); the cache holds keys and values (2, B, heads, past, d / heads) of every block."""
@@ -41,8 +42,8 @@ class Block(nn.Module):
         new[self.name] = torch.stack([k, v]).detach()
         mask = torch.ones(t, past + t, dtype=torch.bool, device=x.device).tril(past) if past and t > 1 else None
         y = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=not past and t > 1)
-        x = x + self.projection(y.transpose(1, 2).reshape(b, t, d))
-        return x + self.fc_out(functional.gelu(self.fc(self.ln2(x))))
+        x = x + self.dropout(self.projection(y.transpose(1, 2).reshape(b, t, d)))
+        return x + self.dropout(self.fc_out(functional.gelu(self.fc(self.ln2(x)))))
 
 
 class Transformer(nn.Module):

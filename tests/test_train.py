@@ -10,7 +10,10 @@ from spikegpt import Config, UserError
 from spikegpt import checkpoint as checkpoint_module
 from spikegpt import train as train_module
 from spikegpt.corpus import Corpus, load_corpus
+from spikegpt.distributed import Place
+from spikegpt.evaluate import evaluate
 from spikegpt.model import build
+from spikegpt.objective import Objective
 from spikegpt.train import ROUND, TrainConfig, inherit, train, window
 
 
@@ -137,3 +140,45 @@ def test_unreadable_or_empty_text_is_refused(content, tmp_path):
         path.write_bytes(content)
     with pytest.raises(UserError, match=r"t\.txt"):
         load_corpus(str(path))
+
+
+def test_a_softer_teacher_gives_gradients_of_the_same_size():
+    torch.manual_seed(0)
+    models = [build(small()) for _ in range(2)]
+    for model in models:
+        torch.nn.init.normal_(model.head.weight, std=0.02)
+    student, teacher = models
+    batch = torch.arange(40).view(2, 20)
+
+    def gradient(temperature: float) -> torch.Tensor:
+        student.zero_grad()
+        score = Objective(student, Place(torch.device("cpu")), None, 0.0, teacher, 1.0, temperature)(batch, None)
+        score.loss.backward()
+        return student.head.weight.grad.clone()
+
+    hard, soft = gradient(1.0), gradient(4.0)
+    assert not torch.equal(hard, soft)
+    assert float(soft.norm()) == pytest.approx(float(hard.norm()), rel=0.2)  # 16 times smaller without the factor
+
+
+def test_dropout_is_of_training_alone_and_repeats_itself(corpus, tmp_path):
+    cfg = TrainConfig(steps=6, batch=2, ctx=16, eval_tokens=400, dropout=0.3)
+    models = [train(small(), corpus, cfg, tmp_path / name)[0].state_dict() for name in "ab"]
+    without, _ = train(small(), corpus, replace(cfg, dropout=None), tmp_path / "c")
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+    assert not torch.equal(models[0]["head.weight"], without.head.weight)
+    trained = build(small()).train()
+    trained.blocks[0].dropout.p = 0.5
+    torch.nn.init.normal_(trained.blocks[0].att.output.weight)
+    torch.nn.init.constant_(trained.blocks[0].att.gain, 50)
+    scores = [evaluate(trained, corpus.tokens[:400]) for _ in range(2)]
+    assert scores[0] == scores[1]
+    assert trained.training
+
+
+@pytest.mark.parametrize(
+    "setting", [{"dropout": 1.0}, {"teacher_temperature": 0.0}, {"teacher_share": 1.5}, {"warmup": -1}]
+)
+def test_settings_out_of_range_are_refused_by_name(setting):
+    with pytest.raises(UserError, match=next(iter(setting))):
+        TrainConfig(**setting)
