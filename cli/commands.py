@@ -1,18 +1,21 @@
 """The `spikegpt` command and its subcommands."""
 
+from itertools import chain
 from typing import Any
 
 import click
 
 from cli.compare import compare
 from cli.energy import energy_report, profiles
+from cli.eval import evaluate
 from cli.export import export
+from cli.generate import generate
 from cli.info import info
 from cli.models import models
 from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
-from cli.train import evaluate, generate, train
+from cli.train import train
 from cli.verify import verify
 from spikegpt import __version__
 
@@ -22,7 +25,12 @@ class Ended(Exception):
 
 
 class Commands(click.Group):
-    """A group that leaves Ctrl-C and a closed pipe to `cli.main`."""
+    """A group that lists its commands by subject, and leaves Ctrl-C and a closed pipe to `cli.main`."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for subject, commands in SUBJECTS.items():
+            with formatter.section(subject):
+                formatter.write_dl([(c.name or "", c.get_short_help_str()) for c in commands])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -36,24 +44,18 @@ class Commands(click.Group):
 def cli() -> None:
     """Train a spiking language model, lower it to neuromorphic hardware and measure what it saves.
 
-    Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report
+    Where a checkpoint is taken, shipped:kjv names a trained model that ships with this package.
+
+    \b
+    Example:
+      spikegpt energy-report shipped:kjv --tokens 4096 --out out/report
     """
 
 
-COMMANDS = (
-    tokenize,
-    train,
-    evaluate,
-    generate,
-    info,
-    export,
-    simulate,
-    verify,
-    replay,
-    energy_report,
-    compare,
-    profiles,
-    models,
-)
-for command in COMMANDS:
+SUBJECTS = {
+    "Texts and models": (tokenize, train, evaluate, generate, models),
+    "Networks": (info, export, verify, simulate, replay),
+    "Energy": (energy_report, compare, profiles),
+}
+for command in chain(*SUBJECTS.values()):
     cli.add_command(command)

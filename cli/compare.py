@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.energy import open_model, text_of
-from cli.inputs import Taken, checkpoint_options, data_option, progress_bar, split_option, tokenizer_option
-from cli.parameters import Model, NewFile, force_option
+from cli.options import (
+    Taken,
+    checkpoint_options,
+    data_option,
+    force_option,
+    split_option,
+    tokenizer_option,
+    tokens_option,
+)
+from cli.parameters import Model, NewFile
+from cli.progress import progress_bar
 from hw_sim.energy.quality import TOKENS
 from spikegpt import files
 from spikegpt.documents import read_document
@@ -17,29 +26,29 @@ if TYPE_CHECKING:
     from hw_sim.energy.schema import Report
 
 
-@click.command()
-@click.argument("sources", type=Model(), nargs=-1, required=True)
+@click.command(short_help="Energy reports beside each other on one page.")
+@click.argument("sources", type=Model(rather="report.json"), nargs=-1, required=True)
 @data_option
 @tokenizer_option
 @checkpoint_options
 @split_option
-@click.option(
-    "--tokens", type=click.IntRange(2), default=TOKENS, show_default=True, help="Tokens to measure models on."
-)
+@tokens_option(TOKENS)
 @click.option("--out", type=NewFile(), help="HTML file to write.")
 @force_option
 def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, split: str | None, tokens: int,
             out: Path | None, force: bool, taken: Taken) -> None:  # fmt: skip
     """Energy reports beside each other: of checkpoints and run folders, which are measured, or of a report.json.
 
-    Example: spikegpt compare runs/a runs/b out/report/report.json --out compare.html
+    \b
+    Example:
+      spikegpt compare out/report shipped:kjv --tokens 2000 --out out/compare.html
     """
     from exporters.energy_report import distinct, report_of
     from hw_sim.energy.schema import Report
 
     if out is not None:
         files.check(out, force=force)
-    found = [inside(source) for source in sources]
+    found = [Path(source) for source in sources]
     if repeated := next((f for f in found if found.count(f) > 1), None):
         raise UserError(f"{repeated} is named twice; a report beside itself compares nothing")
     models = sum(f.suffix != ".json" for f in found)
@@ -53,12 +62,6 @@ def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, s
                 reports.append(report_of([opened], text_of(data, split, tokens), progress=advance))
     labels = [f.resolve().parent.name if f.stem in ("model", "last", "report") else f.stem for f in found]
     publish(dict(zip(distinct(list(map(str, found)), labels), reports, strict=True)), out, force)
-
-
-def inside(source: str) -> Path:
-    """The report in a folder of one, else the folder or file as it is named."""
-    report = Path(source) / "report.json"
-    return report if report.is_file() else Path(source)
 
 
 def publish(reports: "dict[str, Report]", out: Path | None, force: bool) -> None:

@@ -13,21 +13,26 @@ import msgspec
 
 from cli.inputs import (
     Learned,
-    Taken,
-    checkpoint_options,
-    data_option,
     is_lowered,
     known_tokenizer,
     load_graph,
     load_model,
     load_text,
-    progress_bar,
     source_of,
-    split_option,
     tokenizer_of,
-    tokenizer_option,
 )
-from cli.parameters import Model, NewFolder, Real, force_option
+from cli.options import (
+    Taken,
+    checkpoint_options,
+    data_option,
+    force_option,
+    json_option,
+    split_option,
+    tokenizer_option,
+    tokens_option,
+)
+from cli.parameters import In, Model, NewFolder, Real
+from cli.progress import progress_bar
 from hw_sim.energy.quality import TOKENS
 from spikegpt import __version__, files, folders
 from spikegpt.config import PRESETS, preset
@@ -49,7 +54,7 @@ KIND = "report"  # of the folder --out
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
-@click.command("energy-report")
+@click.command("energy-report", short_help="What models cost a token, against Transformers and twins.")
 @click.argument("models", type=Model(), nargs=-1)
 @click.option("--name", "labels", multiple=True, help="Name of a row, one for each model in their order.")
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="No checkpoint: this shape at assumed rates.")
@@ -59,27 +64,27 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @tokenizer_option
 @checkpoint_options
 @split_option
-@click.option("--tokens", type=click.IntRange(2), default=TOKENS, show_default=True, help="Tokens of text to read.")
+@tokens_option(TOKENS)
 @click.option("--context", type=click.IntRange(1), help="Context of the Transformer; default: that of training.")
 @click.option("--mode", type=MODES, default="decode", show_default=True, help="The token priced.")
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, help="Streams that share weight reads.")
 @click.option("--profile", "names", multiple=True, help="Prices: a name of `spikegpt profiles` or a YAML file.")
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(["fp32", "fp16", "int8"]))
 @click.option(
-    "--placement", type=click.Path(path_type=Path), help="mapping.json of this model, instead of our mapping."
+    "--placement", type=In("mapping.json"), help="mapping.json (or its folder) of this model, instead of our mapping."
 )
 @click.option("--tokens-per-s", type=click.FloatRange(0.001), default=1000.0, show_default=True,
               help="Assumed rate of a chip, for its static power.")  # fmt: skip
 @click.option("--compressors", is_flag=True, help="Also xz, zstd, bzip2 and gzip on the text that is read.")
 @click.option("--measure-host", is_flag=True, help="Also time, and where there are counters joules, of this machine.")
 @click.option("--baselines", type=click.Choice(["gpt", "all"]), default="gpt", show_default=True)
-@click.option("--baseline", type=click.Path(path_type=Path), help="Earlier report.json; exit code 1 on a regression.")
+@click.option("--baseline", type=In("report.json"), help="Earlier report.json or its folder; exit code 1 if worse.")
 @click.option("--max-increase", default="5%", show_default=True, help="Of operations or energy over --baseline.")
 @click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
 @click.option("--junit", type=click.Path(path_type=Path), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
 @force_option
-@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the tables.")
+@json_option
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
                   rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
                   context: int | None, mode: str, batch: int, names: tuple[str, ...], precisions: tuple[str, ...],
@@ -88,8 +93,10 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
                   out: Path | None, force: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
 
-    Example: spikegpt energy-report models/kjv-spike-driven.pt --out out/report, or
-    spikegpt energy-report --preset 260m --rate 0.15
+    \b
+    Example:
+      spikegpt energy-report shipped:kjv --tokens 4096 --out out/report
+      spikegpt energy-report --preset 260m --rate 0.15
     """
     from hw_sim.energy import profiles as prices
     from hw_sim.energy.gate import Limits, read_baseline, share
@@ -236,13 +243,15 @@ def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | 
         sys.exit(REGRESSED)
 
 
-@click.command()
+@click.command(short_help="List the price tables with grade and source.")
 @click.argument("files", type=str, nargs=-1)
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def profiles(files: tuple[str, ...], as_json: bool) -> None:
     """List the price tables with grade and source; FILES are checked against the schema and listed too.
 
-    Example: spikegpt profiles, or spikegpt profiles mine.yaml
+    \b
+    Example:
+      spikegpt profiles
     """
     from hw_sim.energy import profiles as prices
 

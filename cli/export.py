@@ -1,5 +1,6 @@
 """`spikegpt export`: a checkpoint lowered to the files of a deployment target."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,21 +8,26 @@ import click
 
 from cli.inputs import (
     Learned,
-    Taken,
-    checkpoint_options,
-    data_option,
     is_lowered,
     known_tokenizer,
     load_graph,
     load_model,
     load_text,
-    progress_bar,
     source_of,
-    split_option,
     tokenizer_if_known,
-    tokenizer_option,
 )
-from cli.parameters import Model, NewFolder, Real, force_option
+from cli.options import (
+    Taken,
+    checkpoint_options,
+    data_option,
+    force_option,
+    json_option,
+    split_option,
+    tokenizer_option,
+    tokens_option,
+)
+from cli.parameters import Model, NewFolder, Real
+from cli.progress import progress_bar
 from spikegpt import folders
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -34,7 +40,7 @@ if TYPE_CHECKING:
 PASSES = "passes"  # the kind of folder that --dump-passes leaves
 
 
-@click.command()
+@click.command(short_help="Lower a model for NIR tools, ONNX or Loihi.")
 @click.argument("model", type=Model(), required=False)
 @click.option("--target", required=True, help="nir, onnx or loihi; `--target list` says what each supports.")
 @click.option("--out", type=NewFolder(), help="Folder to write; an earlier export there is replaced.")
@@ -48,7 +54,8 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 @tokenizer_option
 @checkpoint_options
 @split_option
-@click.option("--tokens", type=click.IntRange(2), help="loihi: tokens of the text measured on; default 20,000.")
+@json_option
+@tokens_option(None, "20,000; with --target loihi alone, like --data, --split")
 def export(
     model: str | None,
     target: str,
@@ -57,11 +64,15 @@ def export(
     dump_passes: Path | None,
     taken: Taken,
     tokenizer: str | None,
+    as_json: bool,
     **own: Any,
 ) -> None:
     """Lower a checkpoint (or a float .nir file) to a deployment target.
 
-    Example: spikegpt export models/kjv-spike-driven.pt --target loihi --out out/loihi
+    \b
+    Example:
+      spikegpt export shipped:kjv --target nir --out out/nir
+      spikegpt export shipped:kjv --target loihi --tokens 2000 --out out/loihi
     """
     from exporters.manifest import KIND
     from exporters.targets import TARGETS, export_to
@@ -87,11 +98,14 @@ def export(
     else:
         graph = _dump(model, dump_passes, force, taken, tokenizer)
     if target == "loihi":
-        manifest = _export_loihi(model, graph, out, force, given)
+        manifest = _export_loihi(model, graph, out, force, given, quiet=as_json)
     else:
         manifest = export_to(target, graph, out, source_of(model), force=force)
     if warning := manifest.get("mapping", {}).get("warning"):
         click.echo(f"spikegpt: {warning}", err=True)
+    if as_json:
+        click.echo(json.dumps({**manifest, "out": str(out)}))
+        return
     for name in manifest["files"]:
         click.echo(out / name)
     if "segments" in manifest:
@@ -107,7 +121,9 @@ def export(
         )
 
 
-def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any]) -> dict:
+def _export_loihi(
+    model: str, graph: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any], quiet: bool
+) -> dict:
     """Export for Loihi with the options that were given, measured on a text where one can be cut into tokens."""
     from exporters.loihi.settings import Settings
     from exporters.targets import check_float, export_to
@@ -115,7 +131,7 @@ def _export_loihi(model: str, graph: "nir.NIRGraph", out: Path, force: bool, giv
     check_float(graph)
     chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
     text, source = _text(model, graph, given), source_of(model)
-    with progress_bar("measuring", 2 * len(text.tokens) if text else None, quiet=text is None) as advance:
+    with progress_bar("measuring", 2 * len(text.tokens) if text else None, quiet=quiet or text is None) as advance:
         settings = Settings(**chosen, text=text, progress=advance)
         return export_to("loihi", graph, out, source, force=force, settings=settings)
 

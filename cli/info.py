@@ -5,27 +5,31 @@ from pathlib import Path
 
 import click
 
-from cli.inputs import Taken, checkpoint_options, is_lowered, load_record, lowered_file
-from cli.parameters import Model, NewFile, force_option
+from cli.inputs import is_lowered, load_record, lowered_file
+from cli.options import Taken, checkpoint_options, force_option, json_option
+from cli.parameters import Model, NewFile
 from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
 
-@click.command()
+@click.command(short_help="Show what a checkpoint, preset or network holds; draw it.")
 @click.argument("file", type=Model(Path), required=False)
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
 @click.option("--block", help="Of a .nir file: list the nodes of this block, e.g. block0.")
 @click.option("--svg", type=NewFile(), help="Of a .nir file: draw --block (default block0) here.")
 @force_option
 @checkpoint_options
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, force: bool, as_json: bool,
          taken: Taken) -> None:  # fmt: skip
     """Shape, size and origin of a checkpoint; the blocks of a .nir file; the parameter counts of a preset.
 
-    Example: spikegpt info models/kjv-spike-driven.pt, or spikegpt info out/nir/model.nir --svg block0.svg
+    \b
+    Example:
+      spikegpt info shipped:kjv
+      spikegpt info out/nir/model.nir --svg out/block0.svg
     """
     if (file is None) == (size is None):
         raise UserError("name a file or a --preset, one of the two")
@@ -75,6 +79,7 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
         drawn = block or ("block0" if "block0" in blocks else REST)
         picture = draw(graph, drawn, blocks[drawn])
         files.write_text(svg, picture, signed=True)
+        click.echo(str(svg), err=as_json)
     whole = totals([node for nodes in blocks.values() for node in nodes])
     if as_json:
         listed = {name: {**totals(nodes), "list": nodes} for name, nodes in blocks.items()}

@@ -1,19 +1,14 @@
 """What several commands read: a checkpoint or `.nir` file, and a part of a text as tokens."""
 
-import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
 
+from cli.options import UNTOLD, Taken
 from exporters.manifest import network_of
-from spikegpt.config import RAW_VOCAB, TRANSFORMER, VARIANTS
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import Notice, UserError
 from spikegpt.escape import printable
@@ -25,50 +20,7 @@ if TYPE_CHECKING:
     import nir
 
 
-@contextmanager
-def progress_bar(label: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal that vanishes when done; gives the function that advances it."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=quiet or not sys.stderr.isatty()) as bar:
-        task = bar.add_task(label, total=total)
-        yield lambda done: bar.advance(task, done)
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What the user says of a checkpoint that has no configuration of its own; None: what is likeliest."""
-
-    variant: str | None = None
-    embedding: str | None = None
-
-    @property
-    def binary(self) -> bool | str:
-        return "auto" if self.embedding is None else self.embedding == "binary"
-
-
-def checkpoint_options(command: Callable) -> Callable:
-    """--variant and --embedding, handed on as one argument `taken`, for every command that loads checkpoints."""
-
-    @click.option(
-        "--variant",
-        type=click.Choice([*VARIANTS, TRANSFORMER]),
-        help="Of a checkpoint without a configuration (a state dict, as released or RWKV-4's) [default: canonical].",
-    )
-    @click.option(
-        "--embedding",
-        type=click.Choice(["binary", "raw"]),
-        help=f"Of such a checkpoint [default: binary, as in training; raw for the released {RAW_VOCAB:,} tokens].",
-    )
-    @wraps(command)
-    def told(*arguments: Any, variant: str | None, embedding: str | None, **options: Any) -> Any:
-        return command(*arguments, taken=Taken(variant, embedding), **options)
-
-    return told
-
-
-def load_record(path: str | Path, taken: Taken = Taken()) -> dict:
+def load_record(path: str | Path, taken: Taken = UNTOLD) -> dict:
     """The record of a checkpoint, read as the user said. Raises UserError where it says otherwise itself."""
     from spikegpt import checkpoint
 
@@ -81,14 +33,14 @@ def load_record(path: str | Path, taken: Taken = Taken()) -> dict:
     return record
 
 
-def load_model(path: str | Path, taken: Taken = Taken(), tokenizer: str | None = None) -> Any:
+def load_model(path: str | Path, taken: Taken = UNTOLD, tokenizer: str | None = None) -> Any:
     """The model of a checkpoint. Raises UserError as `load_record` and `spikegpt.load` do."""
     from spikegpt import checkpoint
 
     return checkpoint.from_record(load_record(path, taken), path, tokenizer)
 
 
-def load_graph(path: str, taken: Taken = Taken(), tokenizer: str | None = None) -> "nir.NIRGraph":
+def load_graph(path: str, taken: Taken = UNTOLD, tokenizer: str | None = None) -> "nir.NIRGraph":
     """The float NIR graph of a checkpoint, the graph in a `.nir` file as it is, or the int8 graph of a Loihi export.
 
     It is told the tokenizer, where somebody knows. Raises UserError for a folder that is no such export, and for a
@@ -120,36 +72,6 @@ def is_lowered(path: str) -> bool:
 def source_of(model: str) -> Path:
     """The file that a model is in: a manifest names it with its digest."""
     return lowered_file(model) if is_lowered(model) else find(Path(model))
-
-
-data_option = click.option(
-    "--data",
-    type=str,
-    help="A text (also .xz, .zip, .jsonl.zst), a folder of `spikegpt tokenize`, or a .bin with its .idx; default: the "
-    "embedded King James Bible.",
-)
-tokenizer_option = click.option(
-    "--tokenizer",
-    type=str,
-    help='For a model that does not carry its own: "bytes", or a JSON file of the `tokenizers` library or of the '
-    "released code.",
-)
-new_tokenizer_option = click.option(
-    "--tokenizer",
-    type=str,
-    help='"bytes", "characters" (those of the text), or a JSON file of the `tokenizers` library or the released code.',
-)
-split_option = click.option(
-    "--split",
-    type=click.Choice(["train", "valid", "test", "all"]),
-    help="Part of the text; default: test of the embedded text, all of a --data file.",
-)
-lava_python_option = click.option(
-    "--lava-python",
-    type=str,
-    metavar="PATH",
-    help="Python interpreter that has lava-nc and numpy, such as the 3.10 of a Loihi host; default: this one.",
-)
 
 
 def named_tokenizer(name: str | None) -> Tokenizer | str | None:
@@ -217,12 +139,13 @@ def load_text(
     if data is None and learned is not None:
         require_embedded(learned)
     corpus = load_corpus(data, tokenizer)
-    split = split or ("test" if data is None else "all")
+    own = learned if learned is not None and corpus.sha256 == learned.sha256 else None
+    split = split or ("test" if data is None or own else "all")
     part = corpus.tokens if split == "all" else corpus.split(split)
     if len(part) < 2:
         raise UserError(f"{corpus.name}: {len(part)} tokens are too few, at least 2 are needed")
-    if learned is not None and corpus.sha256 == learned.sha256 and split in ("all", "train"):
-        text = f"{learned.path} learned from this text: the figures of its part {split!r} are not those of unseen text"
+    if own and split in ("all", "train"):
+        text = f"{own.path} learned from this text: the figures of its part {split!r} are not those of unseen text"
         warnings.warn(f"{text}; --split test names what it never saw", Notice, stacklevel=2)
     name = corpus.name if split == "all" else f"{corpus.name}, {split} part"
     part = part[:tokens]

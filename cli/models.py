@@ -5,15 +5,18 @@ from dataclasses import asdict
 
 import click
 
+from cli.options import json_option
 from spikegpt.shipped import PREFIX, shipped
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True)
+@click.command(short_help="List the trained models that ship with this package.")
+@json_option
 def models(as_json: bool) -> None:
     """List the trained models that ship with the package, with size and quality.
 
-    Example: spikegpt models
+    \b
+    Example:
+      spikegpt models
     """
     found = shipped()
     if as_json:

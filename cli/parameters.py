@@ -18,6 +18,11 @@ DEVICES = ("auto", "cpu", "cuda")
 class Real(click.FloatRange):
     """A number in a range; neither NaN, which lies in every range, nor infinite."""
 
+    name = "number"
+
+    def _describe_range(self) -> str:
+        return "" if self.min is None and self.max is None else super()._describe_range()
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
@@ -51,23 +56,41 @@ class Device(click.ParamType):
 
 
 class Model(click.ParamType):
-    """What holds a model: a file, the folder of a run or an export, or `shipped:NAME`; becomes the path of it."""
+    """What holds a model: a file, the folder of a run or an export, or `shipped:NAME`; becomes the path of it.
+
+    Of a folder that holds a file called `rather`, that file.
+    """
 
     name = "model"
 
-    def __init__(self, path_type: type[str] | type[Path] = str) -> None:
-        self.path_type = path_type
+    def __init__(self, path_type: type[str] | type[Path] = str, rather: str | None = None) -> None:
+        self.path_type, self.rather = path_type, rather
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
         place = resolved(value)
         if not os.path.lexists(place):
             raise UserError(f"{value}: no such file{hint(str(value))}")
+        if self.rather is not None and (place / self.rather).is_file():
+            return self.path_type(place / self.rather)
         return self.path_type(place if str(value).startswith(PREFIX) else value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         names = [PREFIX + (model.short or model.name) for model in shipped()]
         fitting = [CompletionItem(name) for name in names if name.startswith(incomplete)]
         return fitting if incomplete.startswith(PREFIX) else [*fitting, CompletionItem(incomplete, type="file")]
+
+
+class In(click.ParamType):
+    """A file, or the folder that holds one of this name."""
+
+    name = "file"
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        inside = Path(value) / self.file
+        return inside if inside.is_file() else Path(value)
 
 
 def hint(missing: str) -> str:
@@ -108,6 +131,3 @@ class NewFolder(_Place):
 
 
 SEED = click.IntRange(0, 2**63 - 1)  # what torch and numpy both take
-force_option = click.option(
-    "--force", is_flag=True, help="Replace an output of this tool that was changed since; never what it did not write."
-)

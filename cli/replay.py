@@ -7,8 +7,9 @@ from typing import Any
 import click
 import numpy as np
 
-from cli.inputs import progress_bar
-from cli.parameters import NewFile, Real, force_option
+from cli.options import force_option, json_option
+from cli.parameters import NewFile, Real
+from cli.progress import progress_bar
 from spikegpt import files
 from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
@@ -17,7 +18,7 @@ from spikegpt.escape import printable
 MISMATCH = 1  # exit code when recorded spikes differ
 
 
-@click.command()
+@click.command(short_help="Run a NIR network of any tool on recorded inputs.")
 @click.argument("network", type=click.Path(path_type=Path))
 @click.argument("recording", type=click.Path(path_type=Path))
 @click.option(
@@ -29,7 +30,7 @@ MISMATCH = 1  # exit code when recorded spikes differ
 )
 @click.option("--out", type=NewFile(), help="File (.npz) for the output and the spikes by population.")
 @force_option
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def replay(network: Path, recording: Path, dt: float, out: Path | None, force: bool, as_json: bool) -> None:
     """Run a .nir network of Affine and LIF layers on inputs (T, n); counts spikes and synaptic operations.
 
@@ -37,7 +38,9 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, force: b
     that differ are counted, and any makes the exit code 1. snnTorch and SpikingJelly write for --dt 1e-4, norse for
     what its to_nir was told (1e-3 unless given).
 
-    Example: spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
+    \b
+    Example:
+      spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
     from hw_sim import Simulator
     from hw_sim.graph.foreign import drive, read_foreign

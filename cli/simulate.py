@@ -12,21 +12,21 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from cli.inputs import (
-    Learned,
+from cli.inputs import Learned, load_graph, load_model, load_text, tokenizer_of
+from cli.options import (
     Taken,
     checkpoint_options,
     data_option,
+    force_option,
+    json_option,
     lava_python_option,
-    load_graph,
-    load_model,
-    load_text,
-    progress_bar,
+    model_argument,
     split_option,
-    tokenizer_of,
     tokenizer_option,
+    tokens_option,
 )
-from cli.parameters import Model, NewFile, NewFolder, Real, force_option
+from cli.parameters import Model, NewFile, NewFolder, Real
+from cli.progress import progress_bar
 from cli.simulation import facts_of, summary
 from hw_sim.counts.compare import SPIKES
 from spikegpt import files
@@ -42,17 +42,13 @@ DIFFERS = 1  # exit code
 STREAMS = 64  # for Dask workers, unless named
 
 
-@click.command()
-@click.argument("model", type=Model())
+@click.command(short_help="Run a network event by event; count spikes and operations.")
+@model_argument
 @data_option
 @tokenizer_option
 @checkpoint_options
 @split_option
-@click.option(
-    "--tokens",
-    type=click.IntRange(2),
-    help=f"First tokens of the text [default: {ONE_STREAM}; all with --streams, --workers or --scheduler].",
-)
+@tokens_option(None, f"{ONE_STREAM:,}; all with --streams, --workers or --scheduler")
 @click.option(
     "--streams",
     type=click.IntRange(1),
@@ -89,7 +85,7 @@ STREAMS = 64  # for Dask workers, unless named
     show_default=True,
     help="Share of the spikes that may differ from --verify; exit code 1 beyond.",
 )
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
              membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, force: bool,
@@ -99,7 +95,9 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
 
-    Example: spikegpt simulate models/kjv-spike-driven.pt --tokens 1000 --verify models/kjv-spike-driven.pt
+    \b
+    Example:
+      spikegpt simulate shipped:kjv --tokens 1000 --verify shipped:kjv
     """
     from hw_sim import Simulator
     from hw_sim.run.simulator import CHUNK

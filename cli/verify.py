@@ -11,37 +11,31 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from cli.inputs import (
-    Learned,
-    data_option,
-    lava_python_option,
-    load_graph,
-    load_text,
-    progress_bar,
-    split_option,
-    tokenizer_of,
-    tokenizer_option,
-)
+from cli.inputs import Learned, load_graph, load_text, tokenizer_of
+from cli.options import data_option, json_option, lava_python_option, split_option, tokenizer_option, tokens_option
+from cli.progress import progress_bar
 from spikegpt.escape import printable, rich
 
 DISAGREEMENT = 1  # exit code
 
 
-@click.command()
+@click.command(short_help="Run a Loihi export in every way and compare them.")
 @click.argument("folder", type=click.Path(path_type=Path))
 @data_option
 @tokenizer_option
 @split_option
-@click.option("--tokens", type=click.IntRange(2), default=256, show_default=True)
+@tokens_option(256)
 @lava_python_option
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
            lava_python: str | None, as_json: bool) -> None:  # fmt: skip
     """Run a Loihi export in every execution of its integer plan; all must agree bit for bit.
 
     First every file must be what the manifest says. The last line is the verdict; exit code 1 on any disagreement.
 
-    Example: spikegpt verify out/loihi --tokens 256
+    \b
+    Example:
+      spikegpt verify out/loihi --tokens 32
     """
     from exporters.loihi import agreement
     from exporters.manifest import read_export

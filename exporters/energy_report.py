@@ -171,7 +171,10 @@ def run_afresh(simulator: Simulator, tokens: np.ndarray) -> None:
 def run(m: Opened, graph: "nir.NIRGraph", name: str, part: np.ndarray, progress: Callable[[int], None]) -> Measurement:
     """A graph of a model on a text. Raises UserError where the model was quantised before."""
     if graph is m.graph and "precision" in graph.metadata:
-        raise UserError(f"{m.path} holds int8 matrices; pass the checkpoint or its float .nir file")
+        raise UserError(
+            f"{m.path} holds int8 matrices; pass the checkpoint or its float .nir file, which is priced in int8 too "
+            f"(--placement names a Loihi export whose mapping is priced)"
+        )
     return measure(graph, name, variant_of(graph), part, m.tokenizer, progress, m.path)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from spikegpt.errors import UserError
+from spikegpt.files import content_size
 from spikegpt.kinds import NPY, ZIP, first_bytes, kind_of
 
 UNPACKED, UNPACKED_PER_BYTE = 256 << 20, 100  # bytes that an archive may unpack to: rasters of few spikes pack well
@@ -27,7 +28,7 @@ def read_arrays(path: str | Path) -> dict[str, np.ndarray]:
     try:
         if kind == NPY:
             with path.open("rb") as file:
-                return {"": _array(file, path.stat().st_size)}
+                return {"": _array(file, content_size(path))}
         if kind == ZIP:
             return _archive(path)
     except UserError as error:
@@ -51,6 +52,8 @@ def _archive(path: Path) -> dict[str, np.ndarray]:
                 raise UserError(f"entry {entry.filename!r} unpacks to far more than the file holds")
             with archive.open(entry) as file:
                 found[name] = _array(file, entry.file_size)
+                if file.read(1):  # the end of an entry is where its checksum is compared
+                    raise UserError("bytes behind an array")
     return found
 
 
@@ -72,6 +75,4 @@ def _array(file: Any, size: int) -> np.ndarray:
         if not read:
             raise EOFError("cut short")
         at += read
-    if file.read(1):  # the end of an entry is where its checksum is compared
-        raise UserError("bytes behind an array")
     return values

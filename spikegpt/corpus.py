@@ -1,7 +1,7 @@
 """A text as tokens with a fixed 90 / 5 / 5 split; the King James Bible (public domain) ships with the package.
 
 A corpus is read from any text file (spikegpt/texts.py), from a folder that `spikegpt tokenize` prepared, whose tokens
-stay on disk, or from the `.bin` and `.idx` pair of the released code.
+stay on disk, from a `.npy` of token ids, or from the `.bin` and `.idx` pair of the released code.
 """
 
 import hashlib
@@ -10,24 +10,27 @@ import lzma
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import msgspec
 import numpy as np
 
+from spikegpt import files
+from spikegpt.arrays import read_arrays
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 from spikegpt.escape import unicode
 from spikegpt.folders import new_folder, verified
 from spikegpt.kinds import require_file
+from spikegpt.temporaries import workspace
 from spikegpt.texts import pieces
 from spikegpt.tokenizer import Bytes, Characters, Json, Tokenizer, smallest_type, tokenizer_from_dict
 from spikegpt.tokenizer_files import CHARACTERS, same
 
 SPLITS = ("train", "valid", "test")
-EMBEDDED = "kjv"
+EMBEDDED, EMBEDDED_FILE = "kjv", Path(__file__).parent / "text" / "kjv.txt.xz"
+ARRAY = ".npy"
 KIND, TOKENS, FACTS = "tokens", "tokens.bin", "corpus.json"  # what a prepared folder holds
 END_OF_TEXT = "<|endoftext|>"  # between documents, where the vocabulary has it
 INDEX_MAGIC = b"MMIDIDX\x00\x00"
@@ -79,13 +82,15 @@ def load_corpus(path: str | None = None, tokenizer: Tokenizer | str | None = Non
     Raises UserError when the file cannot be read, is empty, or was prepared with another tokenizer.
     """
     if path is None or path == EMBEDDED:
-        raw = lzma.decompress(resources.files("spikegpt").joinpath("text/kjv.txt.xz").read_bytes())
+        raw = lzma.decompress(EMBEDDED_FILE.read_bytes())
         return from_text("King James Bible (embedded)", [raw], tokenizer)
     place = Path(path)
     if place.is_dir():
         return open_prepared(place, tokenizer)
     if place.suffix == ".bin" and place.with_suffix(".idx").exists():
         return open_indexed(place, None if isinstance(tokenizer, str) else tokenizer)
+    if place.suffix == ARRAY:
+        return open_array(place, None if isinstance(tokenizer, str) else tokenizer)
     return from_text(unicode(place.name), list(pieces(place)), tokenizer, path)
 
 
@@ -155,6 +160,27 @@ def prepare(
         }
         (new.path / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return open_prepared(out, None)
+
+
+def prepare_array(
+    paths: list[Path], tokenizer: Tokenizer | str, out: Path, progress: Callable[[int], None] = lambda done: None
+) -> Corpus:
+    """Cut texts into tokens as `prepare` does, and leave their ids alone, as a `.npy` file."""
+    with workspace("tokens") as place:
+        corpus = prepare(paths, tokenizer, place / "cut", progress)
+        files.write(out, lambda file: np.save(file, corpus.tokens), signed=True)
+    return corpus
+
+
+def open_array(path: Path, tokenizer: Tokenizer | None) -> Corpus:
+    """The token ids in a `.npy`: whole numbers (N,) from 0. Raises UserError for anything else."""
+    tokens = read_arrays(path).get("")
+    if tokens is None or tokens.ndim != 1 or tokens.dtype.kind not in "iu" or not tokens.size or int(tokens.min()) < 0:
+        found = "an archive" if tokens is None else f"an array of shape {tokens.shape} and {tokens.dtype}"
+        raise UserError(f"{path}: {found}: token ids are whole numbers (N,) from 0")
+    tokens = tokens.astype(smallest_type(int(tokens.max()) + 1))
+    n_bytes = len(tokens) if isinstance(tokenizer, Bytes) else None
+    return Corpus(unicode(path.name), digest_of(tokens), tokens, tokenizer, n_bytes)
 
 
 def separator(tokenizer: Tokenizer) -> np.ndarray:

@@ -154,11 +154,24 @@ def sign(path: Path) -> None:
 def signature(path: Path) -> bool | None:
     """None for a file that does not end with our mark, else whether it holds what it did when it was signed."""
     with path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        start = max(0, size - 200)
-        file.seek(start)
-        found = SIGNATURE.search(file.read())
-        return found and sha256(file, start + found.start()) == found[1].decode()
+        start, digest = _mark(file)
+        return None if digest is None else sha256(file, start) == digest
+
+
+def content_size(path: Path) -> int:
+    """The bytes of a file in front of our mark, where it ends with that; else all."""
+    with path.open("rb") as file:
+        start, digest = _mark(file)
+        return start - len(b"<!-- ") if digest else start
+
+
+def _mark(file: BinaryIO) -> tuple[int, str | None]:
+    """Where our mark begins and the digest in it; the end of the file and None without one."""
+    size = file.seek(0, os.SEEK_END)
+    start = max(0, size - 200)
+    file.seek(start)
+    found = SIGNATURE.search(file.read())
+    return (start + found.start(), found[1].decode()) if found else (size, None)
 
 
 def sha256(file: BinaryIO, size: int | None = None) -> str:

@@ -1,6 +1,7 @@
 """A text continued token by token by whatever gives logits; needs numpy alone."""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,13 @@ CONTEXT = 8  # tokens decoded together
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}".encode()
 
 
+class Piece(NamedTuple):
+    """A token of a continuation, and the bytes that it adds to the text; they may come with a later one."""
+
+    token: int
+    text: bytes
+
+
 def continue_text(
     feed: Callable[[np.ndarray], np.ndarray],
     tokenizer: Tokenizer,
@@ -19,8 +27,8 @@ def continue_text(
     temperature: float = 0.8,
     top_p: float = 0.95,
     seed: int = 0,
-) -> Iterator[bytes]:
-    """Yield the text of `count` tokens after `prompt`, one by one.
+) -> Iterator[Piece]:
+    """Yield `count` tokens after `prompt`, one by one, with their text.
 
     `feed` takes the next tokens (T,) of the stream and gives the logits (V,) after the last. Each token is sampled from
     the smallest set of probability `top_p` (Holtzman et al. 2019). Temperature 0 always takes the likeliest token.
@@ -37,9 +45,9 @@ def continue_text(
         pending.append(token)
         text = tokenizer.decode(np.array(shown + pending))
         if text.endswith(INCOMPLETE) and len(pending) < CONTEXT:
-            yield b""
+            yield Piece(token, b"")
         else:
-            yield text[len(tokenizer.decode(np.array(shown))) :]
+            yield Piece(token, text[len(tokenizer.decode(np.array(shown))) :])
             shown, pending = (shown + pending)[-CONTEXT:], []
         if i + 1 < count:
             logits = feed(np.array([token]))

@@ -58,6 +58,8 @@ def train(
     force: bool = False,
     device: str = "cpu",
     report: Callable[[Row], None] = lambda row: None,
+    progress: Callable[[int], None] = lambda step: None,
+    scoring: Callable[[int], Callable[[int], None]] = lambda tokens: lambda done: None,
     command: Sequence[str] = (),
     save_every_s: float = SAVE_EVERY_S,
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
@@ -67,7 +69,8 @@ def train(
     `start`, a checkpoint of its shape in any variant or form, or else from its teacher's if that has its shape.
     `last.pt` is written at round edges, every `save_every_s` seconds, and before Ctrl-C or SIGTERM ends the run; what
     is resumed (`resume`) gives the rows and the model of an uninterrupted run, to the bit. `force` replaces a run.
-    `command` is kept in run.json.
+    `report` is told every row of the log and `progress` every step that is done; `scoring` how many tokens the score
+    at the end is over, and what it gives, those that are done. `command` is kept in run.json.
     Under `torchrun` every process takes its share of each batch and the first one writes. Returns the model as stored
     (matrices rounded to float16, on the CPU) and its score on the validation part.
     Raises UserError when the text is shorter than a window or its validation part too short to score, the batch cannot
@@ -96,12 +99,12 @@ def train(
             if here.agree(record is not None):
                 run.restore(record or folder.checkpoint())
             if not here.agree(here.rank == 0 and folder.finished()):
-                keep_on(run, folder, valid, corpus.bytes_per_token, report, save_every_s)
+                keep_on(run, folder, valid, corpus.bytes_per_token, report, progress, save_every_s)
                 if here.rank == 0:
                     checkpoint.save(model, folder.model, provenance=folder.provenance, half=True)
                     plot_curve(run.rows, folder.path / CURVE)
     model = checkpoint.load(folder.model)
-    score = evaluate(model, valid)
+    score = evaluate(model, valid, progress=scoring(STREAMS * (len(valid) // STREAMS - 1)))
     if here.rank == 0:
         folder.describe({"valid": asdict(score)})
     return model, score

@@ -2,6 +2,8 @@
 
 import csv
 import io
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +23,26 @@ def write_log(path: Path, rows: list[Row]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     files.write_text(path, text.getvalue())
+
+
+def scalars(folder: Path, step: int) -> Callable[[Row], None] | None:
+    """What writes rows as TensorBoard's scalars beside the log, where TensorBoard is installed.
+
+    Those that are there of later steps than `step` are not shown any more.
+    """
+    if find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(str(folder), purge_step=step)
+
+    def write(row: Row) -> None:
+        for name, value in row.items():
+            if name != "step" and value != "":
+                writer.add_scalar(name.replace("rate_", "rate/"), float(value), int(float(row["step"])))
+        writer.flush()
+
+    return write
 
 
 def plot_curve(rows: list[Row], path: Path) -> None:

@@ -10,7 +10,7 @@ from spikegpt import checkpoint
 from spikegpt.evaluate import evaluate
 from spikegpt.interrupts import deferred
 from spikegpt.run_folder import LOG, RunFolder
-from spikegpt.training_log import Row, write_log
+from spikegpt.training_log import Row, scalars, write_log
 
 if TYPE_CHECKING:
     from spikegpt.train import Run
@@ -24,10 +24,12 @@ def keep_on(
     valid: np.ndarray,
     bytes_per_token: float | None,
     report: Callable[[Row], None],
+    progress: Callable[[int], None],
     save_every_s: float,
 ) -> None:
     """Step to the end of a run, with its log and its checkpoints; a signal ends it behind a checkpoint."""
     first, saved = run.here.rank == 0, time.monotonic()
+    board = scalars(folder.path, run.step) if first else None
     with deferred() as signalled:
         while not run.finished:
             if (row := run.advance()) is not None:
@@ -41,7 +43,10 @@ def keep_on(
                 if first:
                     report(row)
                     write_log(folder.path / LOG, run.rows)
+                    if board:
+                        board(row)
                 run.start_clock()
+            progress(run.step)
             if run.here.world > 1 and not run.at_round_edge:
                 continue  # what several processes carry between windows is not gathered: they stop where it is dropped
             stop = run.here.agree(signalled.number is not None)

@@ -190,4 +190,4 @@ def test_generated_pieces_join_to_whole_characters(bpe):
             return logits, {"said": said + 1}
 
     pieces = list(generate(Reciter(Config(300, 1, 8)), tokenizer, b"the", len(script), temperature=0))
-    assert b"".join(pieces).decode() == "🙂 κόσμε the fox"
+    assert b"".join(piece.text for piece in pieces).decode() == "🙂 κόσμε the fox"

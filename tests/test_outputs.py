@@ -48,6 +48,8 @@ def inputs(tmp_path_factory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("inputs")
     torch.manual_seed(0)
     spikegpt.save(SpikeGPT(Config(256, 1, 16)), folder / "tiny.pt")
+    for suffix in (".pt", ".nir", ".npz"):
+        (folder / f"broken{suffix}").touch()
     (folder / "text.txt").write_bytes(b"In the beginning God created the heaven and the earth. " * 20)
     with folders.new_folder(folder / "nir", "export") as new:
         from exporters.targets import fill_nir
@@ -68,8 +70,9 @@ def write(run, inputs, tmp_path, monkeypatch) -> Callable:
     monkeypatch.chdir(tmp_path)
     elsewhere = str(tmp_path.parent / f"{tmp_path.name}-elsewhere")
 
-    def call(name: str, place: str, *more: str, missing: bool = False) -> tuple[int, str, str]:
-        lost = {"MODEL": "nowhere.pt", "NIR": "nowhere.nir", "RECORDING": "nowhere.npz"} if missing else {}
+    def call(name: str, place: str, *more: str, broken: bool = False) -> tuple[int, str, str]:
+        bad = {"MODEL": "broken.pt", "NIR": "broken.nir", "RECORDING": "broken.npz"}
+        lost = {key: str(Path(inputs["MODEL"]).with_name(file)) for key, file in bad.items()} if broken else {}
         words = COMMANDS[name].split()
         return run(*({**inputs, **lost, "ELSEWHERE": elsewhere}.get(word, word) for word in words), place, *more)
 
@@ -155,11 +158,11 @@ REFUSED = (a_file, below_a_file, nothing, a_loop_of_links, a_link_to_a_file, too
 def test_a_place_that_is_not_ours_is_refused_before_any_work_and_kept(name, kind, force, write, tmp_path):
     place = kind(tmp_path)
     before = tree(tmp_path)
-    code, out, err = write(name, place, *(["--force"] if force and can_force(name) else []), missing=True)
+    code, out, err = write(name, place, *(["--force"] if force and can_force(name) else []), broken=True)
     assert code == 2
     assert out == ""
     assert len(err.splitlines()) == 1
-    assert "nowhere" not in err  # the inputs are missing, and nobody has looked yet
+    assert "broken" not in err  # the inputs cannot be read, and nobody has looked yet
     assert tree(tmp_path) == before
 
 
@@ -169,7 +172,7 @@ def can_force(name: str) -> bool:
 
 @pytest.mark.parametrize("name", FILE_COMMANDS)
 def test_a_folder_is_refused_where_a_file_is_written(name, write, tmp_path):
-    code, _, err = write(name, a_folder(tmp_path), missing=True)
+    code, _, err = write(name, a_folder(tmp_path), broken=True)
     assert (code, err) == (2, "spikegpt: folder is a folder: name a file\n")
 
 
@@ -179,7 +182,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(name, write, 
     allowed = os.access
     locked = os.path.realpath(tmp_path / "locked")
     monkeypatch.setattr(os, "access", lambda path, mode: os.path.realpath(path) != locked and allowed(path, mode))
-    code, _, err = write(name, "locked/out", missing=True)
+    code, _, err = write(name, "locked/out", broken=True)
     assert code == 2
     assert "locked cannot be written" in err
     assert not any((tmp_path / "locked").iterdir())
@@ -276,7 +279,7 @@ def test_a_folder_with_anything_else_in_it_is_not_replaced(name, write, tmp_path
         path.parent.mkdir(exist_ok=True)
         path.mkdir() if note.endswith("/") else path.write_text("mine")
         before = tree(tmp_path)
-        code, _, err = write(name, "out", *(["--force"] if can_force(name) else []), missing=True)
+        code, _, err = write(name, "out", *(["--force"] if can_force(name) else []), broken=True)
         assert code == 2
         assert note.rstrip("/") in err
         assert tree(tmp_path) == before
