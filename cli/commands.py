@@ -12,6 +12,7 @@ from cli.export import export
 from cli.generate import generate
 from cli.info import info
 from cli.models import models
+from cli.plot import plot
 from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
@@ -53,7 +54,7 @@ def cli() -> None:
 
 
 SUBJECTS = {
-    "Texts and models": (tokenize, train, evaluate, generate, models),
+    "Texts and models": (tokenize, train, plot, evaluate, generate, models),
     "Networks": (info, export, verify, simulate, replay),
     "Energy": (energy_report, compare, profiles),
 }

@@ -124,6 +124,20 @@ class NewFile(_Place):
     name = "file"
 
 
+class NewPicture(NewFile):
+    """A picture to write, of a kind that its name says."""
+
+    def __init__(self, *kinds: str) -> None:
+        super().__init__()
+        self.kinds = kinds or (".svg", ".png")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        place = super().convert(value, param, ctx)
+        if place.suffix not in self.kinds:
+            self.fail(f"{str(place)!a} does not end with {' or '.join(self.kinds)}.", param, ctx)
+        return place
+
+
 class NewFolder(_Place):
     """A folder to write (`spikegpt.folders.check`)."""
 
