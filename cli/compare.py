@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from cli.energy import open_model, text_of
 from cli.options import (
@@ -11,6 +12,7 @@ from cli.options import (
     checkpoint_options,
     data_option,
     force_option,
+    json_option,
     split_option,
     tokenizer_option,
     tokens_option,
@@ -35,8 +37,9 @@ if TYPE_CHECKING:
 @tokens_option(TOKENS)
 @click.option("--out", type=NewFile(), help="HTML file to write.")
 @force_option
+@json_option
 def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, split: str | None, tokens: int,
-            out: Path | None, force: bool, taken: Taken) -> None:  # fmt: skip
+            out: Path | None, force: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Energy reports beside each other: of checkpoints and run folders, which are measured, or of a report.json.
 
     \b
@@ -53,7 +56,7 @@ def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, s
         raise UserError(f"{repeated} is named twice; a report beside itself compares nothing")
     models = sum(f.suffix != ".json" for f in found)
     reports: list[Report] = []
-    with progress_bar("measuring", 2 * models * tokens, not models) as advance:
+    with progress_bar("measuring", 2 * models * tokens, as_json or not models) as advance:
         for file in found:
             if file.suffix == ".json":
                 reports.append(read_document(file, Report))
@@ -61,16 +64,19 @@ def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, s
                 opened = open_model(str(file), taken, tokenizer)
                 reports.append(report_of([opened], text_of(data, split, tokens), progress=advance))
     labels = [f.resolve().parent.name if f.stem in ("model", "last", "report") else f.stem for f in found]
-    publish(dict(zip(distinct(list(map(str, found)), labels), reports, strict=True)), out, force)
+    publish(dict(zip(distinct(list(map(str, found)), labels), reports, strict=True)), out, as_json)
 
 
-def publish(reports: "dict[str, Report]", out: Path | None, force: bool) -> None:
-    """Print the table of all, and write the page."""
-    from cli.tables import print_beside
+def publish(reports: "dict[str, Report]", out: Path | None, as_json: bool) -> None:
+    """Print the table of all, or all of them, and write the page."""
+    if as_json:
+        click.echo(msgspec.json.encode(reports))
+    else:
+        from cli.tables import print_beside
 
-    print_beside(reports)
+        print_beside(reports)
     if out:
         from hw_sim.energy.page import page
 
         files.write_text(out, page(reports), signed=True)
-        click.echo(str(out))
+        click.echo(str(out), err=as_json)

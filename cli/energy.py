@@ -31,7 +31,7 @@ from cli.options import (
     tokenizer_option,
     tokens_option,
 )
-from cli.parameters import In, Model, NewFolder, Real
+from cli.parameters import In, Model, NewFile, NewFolder, Real
 from cli.progress import progress_bar
 from hw_sim.energy.quality import TOKENS
 from spikegpt import __version__, files, folders
@@ -81,7 +81,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--baseline", type=In("report.json"), help="Earlier report.json or its folder; exit code 1 if worse.")
 @click.option("--max-increase", default="5%", show_default=True, help="Of operations or energy over --baseline.")
 @click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
-@click.option("--junit", type=click.Path(path_type=Path), help="JUnit XML of what --baseline compared.")
+@click.option("--junit", type=NewFile(), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
 @force_option
 @json_option
@@ -110,6 +110,8 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     earlier = read_baseline(baseline) if baseline else None
     if junit and not baseline:
         raise UserError("--junit says what --baseline compared; name one")
+    if junit:
+        files.check(junit, force=force)
     settings = Settings(
         context=context,
         batch=batch,
@@ -233,7 +235,7 @@ def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | 
     verdict = compare(earlier, compared(report), limits)
     print_gate(verdict)
     if junit:
-        files.write_text(junit, gate_forms.junit(verdict))
+        files.write_text(junit, gate_forms.junit(verdict), signed=True)
     if os.environ.get("GITHUB_ACTIONS") == "true":
         click.echo("\n".join(gate_forms.annotations(verdict)), err=True)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

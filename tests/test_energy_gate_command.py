@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import shlex
+from pathlib import Path
 from xml.etree import ElementTree
 
 import msgspec
 import pytest
+import yaml
 
 import spikegpt
 from hw_sim.energy.placement import Placement
@@ -40,6 +43,29 @@ def test_a_regression_ends_with_1_and_tells_the_ci(run, baseline, tmp_path, monk
     suite = ElementTree.parse(tmp_path / "junit.xml").getroot()
     assert int(suite.get("failures")) > 2
     assert run(*COMMAND, "--rate", 0.15, "--baseline", baseline, "--max-increase", "60%")[0] == 0
+
+
+def test_junit_takes_no_place_of_what_is_not_ours(run, baseline, tmp_path):
+    (tmp_path / "thesis.xml").write_text("<years/>")
+    code, _, err = run(*COMMAND, "--rate", 0.1, "--baseline", baseline, "--junit", tmp_path / "thesis.xml")
+    assert code == 2
+    assert "not a file that this tool wrote" in err
+    assert (tmp_path / "thesis.xml").read_text() == "<years/>"
+
+
+def test_the_job_to_copy_runs_as_it_is_written(run, request, tmp_path, monkeypatch):
+    text = (request.config.rootpath / "docs" / "energy-gate.yml").read_text()
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    steps = [step["run"] for step in job["steps"] if step.get("run", "").startswith("spikegpt ")]
+    accepted = [line[1:].strip() for line in text.splitlines() if line.startswith("#   spikegpt ")]
+    monkeypatch.chdir(tmp_path)
+    spikegpt.save(SpikeGPT(Config(256, 1, 16)), "model.pt")
+    Path("text.txt").write_text("In the beginning God created the heaven and the earth. " * 60)
+    assert (len(accepted), len(steps)) == (1, 1)
+    for command in (*accepted, *steps, *steps):
+        code, _, err = run(*shlex.split(command)[1:])
+        assert code == 0, err
+    assert ElementTree.parse("out/junit.xml").getroot().get("failures") == "0"
 
 
 def test_a_dead_model_is_a_regression_and_no_praise(run, baseline):

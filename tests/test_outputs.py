@@ -36,6 +36,7 @@ FILE_COMMANDS = {
     "svg": "info NIR --svg",
     "replay": "replay NIR RECORDING --out",
     "compare": "compare MODEL --data TEXT --tokens 20 --out",
+    "generate": "generate MODEL --tokens 100 --out",
 }
 COMMANDS = {**FOLDER_COMMANDS, **FILE_COMMANDS}
 QUICK = ("tokenize", "export-nir", "energy-report", "train", "resume", *FILE_COMMANDS)
