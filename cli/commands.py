@@ -13,6 +13,7 @@ from cli.generate import generate
 from cli.info import info
 from cli.models import models
 from cli.plot import plot
+from cli.raster import raster
 from cli.replay import replay
 from cli.simulate import simulate
 from cli.tokenize import tokenize
@@ -55,7 +56,7 @@ def cli() -> None:
 
 SUBJECTS = {
     "Texts and models": (tokenize, train, plot, evaluate, generate, models),
-    "Networks": (info, export, verify, simulate, replay),
+    "Networks": (info, export, verify, simulate, raster, replay),
     "Energy": (energy_report, compare, profiles),
 }
 for command in chain(*SUBJECTS.values()):

@@ -13,12 +13,16 @@ from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
+WHOLE = "all"  # named as a block
+
 
 @click.command(short_help="Show what a checkpoint, preset or network holds; draw it.")
 @click.argument("file", type=Model(Path), required=False)
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
-@click.option("--block", help="Of a .nir file: list the nodes of this block, e.g. block0.")
-@click.option("--svg", type=NewFile(), help="Of a .nir file: draw --block (default block0) here.")
+@click.option("--block", help=f"Of a .nir file: list the nodes of this block, e.g. block0; {WHOLE}: of the network.")
+@click.option(
+    "--svg", type=NewFile(), help=f"Of a .nir file: draw --block (default block0; {WHOLE}: the network) here."
+)
 @force_option
 @checkpoint_options
 @json_option
@@ -30,6 +34,7 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
     Example:
       spikegpt info shipped:kjv
       spikegpt info out/nir/model.nir --svg out/block0.svg
+      spikegpt info out/nir --block all --svg out/network.svg
     """
     if (file is None) == (size is None):
         raise UserError("name a file or a --preset, one of the two")
@@ -73,21 +78,23 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
 
     graph = read_foreign(file)
     blocks = describe(graph)
-    if block is not None and block not in blocks:
-        raise UserError(f"{file} has no block {block!r}; it has {', '.join(blocks)}")
+    every = [node for nodes in blocks.values() for node in nodes]
+    listed = {**blocks, WHOLE: every}
+    if block is not None and block not in listed:
+        raise UserError(f"{file} has no block {block!r}; it has {', '.join(blocks)} and {WHOLE}")
     if svg is not None:
         drawn = block or ("block0" if "block0" in blocks else REST)
-        picture = draw(graph, drawn, blocks[drawn])
+        picture = draw(graph, drawn, listed[drawn])
         files.write_text(svg, picture, signed=True)
         click.echo(str(svg), err=as_json)
-    whole = totals([node for nodes in blocks.values() for node in nodes])
+    whole = totals(every)
     if as_json:
-        listed = {name: {**totals(nodes), "list": nodes} for name, nodes in blocks.items()}
-        click.echo(json.dumps({"file": str(file), **whole, "metadata": facts_in(graph), "blocks": listed}))
+        told = {name: {**totals(nodes), "list": nodes} for name, nodes in blocks.items()}
+        click.echo(json.dumps({"file": str(file), **whole, "metadata": facts_in(graph), "blocks": told}))
         return
     if block is not None:
         click.echo(f"{'node':32} {'type':12} {'in':>6} {'out':>6} {'values':>11}  output   portable")
-        for node in blocks[block]:
+        for node in listed[block]:
             name = printable(node["name"])
             output = "spikes" if node["spiking"] else "real"
             click.echo(

@@ -149,3 +149,11 @@ def test_a_model_cannot_be_both_measured_and_assumed(run, models, text):
     code, _, err = run("energy-report", models["gpt"], "--data", text)
     assert code == 2
     assert "gpt-fp32" in err
+
+
+def test_the_report_of_a_nir_file_is_json_whatever_its_model_says_of_itself(run, text, tmp_path):
+    spikegpt.save(SpikeGPT(Config(256, 1, 16)), tmp_path / "m.pt", provenance={"train_lr": 0.005, "train_steps": 3})
+    assert run("export", tmp_path / "m.pt", "--target", "nir", "--out", tmp_path / "nir")[0] == 0
+    code, out, err = run("energy-report", tmp_path / "nir", "--data", text, "--tokens", 40, "--json")
+    assert code == 0, err
+    assert json.loads(out)["provenance"]["source_train_lr"] == 0.005

@@ -52,6 +52,18 @@ def test_a_block_is_drawn_with_every_node_and_edge(run, network, tmp_path):
     assert all(0 <= x <= width - 168 and 0 <= y <= height - 38 for x, y in boxes)
 
 
+def test_the_whole_network_is_drawn_with_every_node_and_edge(run, network, tmp_path):
+    code, out, _ = run("info", network, "--svg", tmp_path / "n.svg", "--block", "all")
+    assert code == 0
+    assert out.startswith(f"{tmp_path / 'n.svg'}\n")
+    root = ElementTree.parse(tmp_path / "n.svg").getroot()
+    graph = exporter.read(network)
+    texts = {t.text for t in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert graph.nodes.keys() <= texts
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}path"))) == len(graph.edges)
+    assert all(f"{name} " in out for name in graph.nodes)
+
+
 def test_info_reads_a_network_of_another_tool(run, tmp_path):
     ones = np.ones(2, np.float32)
     foreign = nir.NIRGraph.from_list(nir.Affine(np.eye(2, 3), ones), nir.LIF(ones, ones, 0 * ones, ones))

@@ -42,7 +42,7 @@ def text_in(graph: nir.NIRGraph) -> tuple[str, str] | None:
 def facts_in(graph: nir.NIRGraph) -> dict[str, Any]:
     """Metadata that is a short text or a number, for manifests and reports."""
     return {
-        k: v
+        k: float(v) if isinstance(v, float) else v  # h5py gives numpy's, which msgspec does not encode
         for k, v in graph.metadata.items()
         if (isinstance(v, str) and len(v) <= SHORT and k != WHOLE) or isinstance(v, int | float)
     }
