@@ -91,10 +91,13 @@ TARGETS = {
         Target("loihi/weights.npz", forge_zip, CONTENT),
         Target("loihi/manifest.json", forge_json, DAMAGE),
         Target("tokens.npy", other_array, NOTHING),
+        Target("run/log.csv", word, NOTHING),
+        Target("settings.yaml", forge_yaml, NOTHING),
     )
 }
 WHAT_IF = "energy-report --preset tiny --json"
 RESUMED = "train --data text.txt --layers 1 --width 8 --ctx 16 --batch 2 --steps 60 --device cpu --out run --resume"
+SMALL = "--data text.txt --layers 1 --width 8 --ctx 16 --batch 2 --device cpu --out made"
 SHORT = "--data text.txt --tokens 40 --json"
 
 
@@ -102,7 +105,7 @@ def kind(
     name: str, targets: str, command: str, needs: str = "text.txt", writes: str = "", verdict: bool = False
 ) -> Kind:
     """A Kind from names apart by spaces."""
-    command = command.replace("SHORT", SHORT).replace("WHAT_IF", WHAT_IF)
+    command = command.replace("SHORT", SHORT).replace("WHAT_IF", WHAT_IF).replace("SMALL", SMALL)
     mutated = tuple(TARGETS[path] for path in targets.split())
     return Kind(name, mutated, tuple(command.split()), tuple(needs.split()), tuple(writes.split()), verdict)
 
@@ -195,4 +198,7 @@ KINDS = (
         "loihi tokens.npy",
     ),
     kind("tokens of run.py", "tokens.npy", "loihi/run.py --tokens tokens.npy", "loihi"),
+    kind("token ids", "tokens.npy", "simulate own.nir --data tokens.npy --json", "own.nir"),
+    kind("training settings", "settings.yaml", "train --settings settings.yaml --steps 2 SMALL", "text.txt", "made"),
+    kind("curves of a run", "run/log.csv run/run.json", "plot run --out made.svg --json", "run", "made.svg"),
 )

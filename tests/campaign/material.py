@@ -167,4 +167,6 @@ def _prices() -> None:
     Path("chip.yaml").write_text(yaml.safe_dump({**chip, "name": "mine"}, sort_keys=False))
     from hw_sim.energy.shapes import PARTS
 
+    settings = {"lr": 0.01, "warmup": 1, "density": 0.1, "dropout": 0.1, "seed": 3, "variant": "spike-driven"}
+    Path("settings.yaml").write_text(yaml.safe_dump(settings))
     Path("rates.yaml").write_text(yaml.safe_dump(dict.fromkeys(PARTS, 0.15)))
