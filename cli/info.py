@@ -103,8 +103,8 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
             )
         return
     click.echo(
-        f"{'block':15} {'nodes':>6} {'values':>13} {'synapses':>13} {'spike-fed':>13} {'portable':>13} {'neurons':>9}"
+        f"{'block':14} {'nodes':>5} {'values':>11} {'synapses':>11} {'spike-fed':>11} {'portable':>11} {'neurons':>8}"
     )
     for name, sums in [*((name, totals(nodes)) for name, nodes in blocks.items()), ("all", whole)]:
         nodes_n, *rest, neurons = sums.values()
-        click.echo(f"{printable(name):15} {nodes_n:6,} {' '.join(f'{v:13,}' for v in rest)} {neurons:9,}")
+        click.echo(f"{printable(name):14} {nodes_n:5,} {' '.join(f'{v:11,}' for v in rest)} {neurons:8,}")

@@ -36,10 +36,10 @@ class _TwoLines(Progress):
 
 
 class TrainingProgress:
-    """Step, speed, time left and last row of a run; then of its score. `quiet`: nothing at all."""
+    """What a run is (`what`), its step, time left and last row; then how far its score is. `quiet`: nothing at all."""
 
-    def __init__(self, steps: int, quiet: bool) -> None:
-        self.steps, self.note, self.more = steps, "", ""
+    def __init__(self, steps: int, what: str, quiet: bool) -> None:
+        self.steps, self.what, self.note, self.more = steps, what, "", ""
         self.begun = self.said = time.monotonic()
         self.first: int | None = None  # step that this process began behind
         self.plain = not quiet and not sys.stderr.isatty()
@@ -60,7 +60,10 @@ class TrainingProgress:
 
     def step(self, step: int) -> None:
         """So many steps are done."""
-        self.first = step - 1 if self.first is None else self.first
+        if self.first is None:
+            self.first = step - 1
+            if self.bar.live.is_started:
+                self.bar.console.print(self.what, markup=False, highlight=False)
         self.bar.update(self.task, completed=step, note=self.note + self.more)
         now = time.monotonic()
         if self.plain and now - self.said >= LINE_EVERY_S:
@@ -85,6 +88,9 @@ class TrainingProgress:
         return advance
 
     def _say(self, line: str) -> None:
+        if self.what and self.plain:
+            click.echo(self.what, err=True)
+            self.what = ""
         self.said = time.monotonic()
         click.echo(line, err=True)
 

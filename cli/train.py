@@ -5,7 +5,7 @@ import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,10 @@ from cli.progress import TrainingProgress
 from cli.settings import settings_option, training_options
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
+from spikegpt.escape import printable
+
+if TYPE_CHECKING:
+    from spikegpt.corpus import Corpus
 
 
 @click.command(short_help="Train a model on a text.")
@@ -67,7 +71,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
     config = preset(size, variant, ctx_len=training["ctx"], **shape)
     training["density"] = budget(config, training, synops)
     training["bf16"] = choose_device(device).type == "cuda" if bf16 is None else bf16
-    with TrainingProgress(training["steps"], quiet=not first or as_json) as shown:
+    with TrainingProgress(training["steps"], plan(config, corpus, training), quiet=not first or as_json) as shown:
         _, score = run(
             config,
             corpus,
@@ -87,6 +91,13 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
         click.echo(json.dumps({**asdict(score), "model": str(out / "model.pt")}))
     elif first:
         click.echo(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}")
+
+
+def plan(config: Config, corpus: "Corpus", training: dict[str, Any]) -> str:
+    """What a run is going to do, in one line."""
+    tokens, own = training["steps"] * training["batch"] * training["ctx"], len(corpus.split("train"))
+    model = f"{config.variant}, {config.n_parameters:,} parameters"
+    return f"{model}; {tokens:,} tokens, {tokens / max(1, own):,.2f} times those of {printable(corpus.name)}"
 
 
 def budget(config: Config, training: dict[str, Any], synops: int | None) -> float | None:

@@ -64,7 +64,10 @@ def test_a_piped_run_says_a_plain_line_now_and_then(run, monkeypatch):
     monkeypatch.setattr(progress, "LINE_EVERY_S", 0.0)
     code, out, err = run("train", *SMALL, "--steps", 60, "--out", "a")
     assert code == 0
-    lines = err.splitlines()
+    what, *lines = err.splitlines()
+    assert re.fullmatch(
+        r"spike-driven, [\d,]+ parameters; 1,920 tokens, 0.16 times the training part of text.txt", what
+    )
     assert re.fullmatch(r"step 1 of 60, \d+:\d\d:\d\d left", lines[0])
     assert re.fullmatch(r"step 60 of 60, 0:00:00 left; .* bits per byte, .* tokens/s, density .*", lines[59])
     assert lines[60].startswith("scoring ")
@@ -103,6 +106,7 @@ def test_80_columns_hold_bar_step_time_and_quality(place):
     assert any(re.match(r"training +\S*━\S* +\d+/200 +[\d:-]+$", line) for line in lines)
     assert any(re.match(r"\d\.\d{3} bits per byte, .*density", line) for line in lines)
     assert any(line.startswith("scoring ") for line in lines)
+    assert "".join(lines).count(" parameters; ") == 1
 
 
 def test_curves_of_runs_lie_over_one_another(place, run):
