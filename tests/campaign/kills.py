@@ -21,6 +21,7 @@ STUCK = -1000  # in place of an exit code
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 FRESH = 10  # every so many kills hit a new interpreter, while it imports too
 # What holds times or speeds, which no two runs share.
+EVENTS = "events.out.tfevents."  # TensorBoard reads them while they grow
 UNSTABLE = ("log.csv", "run.json", "curve.svg", "report.json", "report.md", "report.html", "last.pt")
 
 
@@ -205,7 +206,12 @@ def of(job: Job, files: dict[str, str]) -> dict[str, str]:
 
 
 def comparable(files: dict[str, str]) -> dict[str, str]:
-    return {k: v for k, v in files.items() if not k.endswith(UNSTABLE) and v != "folder"}
+    return {k: v for k, v in files.items() if not unstable(k) and v != "folder"}
+
+
+def unstable(name: str) -> bool:
+    """Whether two honest runs may leave this file with other bytes, or under another name."""
+    return name.endswith(UNSTABLE) or EVENTS in name
 
 
 def stands(found: Reference, now: dict[str, str], work: Path) -> tuple[str, str] | None:
@@ -251,9 +257,9 @@ def next_run(found: Reference, work: Path) -> tuple[str, str] | None:
     now = contents(work)
     if comparable(now) != comparable(found.after):
         wrong = sorted(
-            k for k in now.keys() | found.after.keys() if now.get(k) != found.after.get(k) and not k.endswith(UNSTABLE)
+            k for k in now.keys() | found.after.keys() if now.get(k) != found.after.get(k) and not unstable(k)
         )
         return FILES, f"after the next run: {', '.join(wrong[:4])}"
-    left = [k for k in now if k not in found.after and not k.endswith(UNSTABLE)]
+    left = [k for k in now if k not in found.after and not unstable(k)]
     left += [str(p) for p in (work.parent / "tmp").rglob("*")]
     return (FILES, f"left behind: {', '.join(left[:4])}") if left else None
