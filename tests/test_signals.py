@@ -150,7 +150,7 @@ def test_a_read_only_install_without_a_home_still_computes(folder, tmp_path):
         "generate m --top-p nan", "generate m --top-p 0", "generate m --top-p 2", f"generate m --seed {10**22}",
         "generate m --prompt \udcff", "generate m --stop \udcff", "replay a b --dt nan", "replay a b --dt 0",
         "replay a b --dt inf", "energy-report --preset 45m --rate nan", "export m --target loihi --out x --prune nan",
-        "simulate m --tolerance nan", "simulate m --verify m --tolerance 2",
+        "simulate m --tolerance nan", "simulate shipped:kjv --verify shipped:kjv --tolerance 2",
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_one_line(arguments, run, tmp_path, monkeypatch):
