@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hw_sim.counts.counts import Result
+    from hw_sim.counts.modules import count
     from hw_sim.run.simulator import Simulator
 
-__all__ = ["Result", "Simulator"]
+__all__ = ["Result", "Simulator", "count"]
 
-_HOMES = {"Result": "hw_sim.counts.counts", "Simulator": "hw_sim.run.simulator"}
+_HOMES = {"Result": "hw_sim.counts.counts", "count": "hw_sim.counts.modules", "Simulator": "hw_sim.run.simulator"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,9 @@
-"""Write a network of another tool as NIR, with inputs and its spikes: python foreign_networks.py TOOL FOLDER.
+"""Write a network of another tool as NIR, with inputs, its spikes and its count in torch.
 
-A process of its own: the tools warn on import, and nirtorch walks sets.
+python foreign_networks.py TOOL FOLDER. A process of its own: the tools warn on import, and nirtorch walks sets.
 """
 
+import json
 import logging
 import sys
 import warnings
@@ -17,6 +18,8 @@ import nir  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
+
+import hw_sim  # noqa: E402
 
 STEPS, WIDTHS = 200, (12, 20, 7)
 
@@ -83,6 +86,11 @@ def main(tool: str, folder: Path) -> None:
             spikes[names[i]].append(y[0].numpy().astype(np.uint8))
     nir.write(folder / f"{tool}.nir", graph, compression=None)
     np.savez(folder / f"{tool}.npz", input=x.numpy(), **{name: np.array(rows) for name, rows in spikes.items()})
+    torch.manual_seed(1)
+    x = torch.rand(STEPS, WIDTHS[0])
+    fresh = CHAINS[tool]()[1]  # the same weights, no state
+    counted = hw_sim.count(fresh, x[:, None], steps=STEPS)
+    (folder / f"{tool}.json").write_text(json.dumps(counted.to_dict()))
 
 
 if __name__ == "__main__":
