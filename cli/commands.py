@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cli.compare import compare
+from cli.count import count
 from cli.energy import energy_report, profiles
 from cli.eval import evaluate
 from cli.export import export
@@ -56,7 +57,7 @@ def cli() -> None:
 
 SUBJECTS = {
     "Texts and models": (tokenize, train, plot, evaluate, generate, models),
-    "Networks": (info, export, verify, simulate, raster, replay),
+    "Networks": (info, export, verify, count, simulate, raster, replay),
     "Energy": (energy_report, compare, profiles),
 }
 for command in chain(*SUBJECTS.values()):

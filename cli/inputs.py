@@ -69,6 +69,21 @@ def is_lowered(path: str) -> bool:
     return (place / EXPORT).is_file() if place.is_dir() else place.suffix == ".nir"
 
 
+def network_in(path: str, dt: float) -> "nir.NIRGraph | None":
+    """The network that a path holds where that is no language model, for steps of `dt` seconds; else None."""
+    from hw_sim.graph.files import load
+    from hw_sim.graph.foreign import read_foreign
+    from hw_sim.graph.origin import vocabulary
+
+    if not is_lowered(path):
+        return None
+    try:
+        vocabulary(load(lowered_file(path)), path)
+    except UserError:
+        return read_foreign(lowered_file(path), dt)  # which says what else is wrong
+    return None
+
+
 def source_of(model: str) -> Path:
     """The file that a model is in: a manifest names it with its digest."""
     return lowered_file(model) if is_lowered(model) else find(Path(model))

@@ -18,6 +18,12 @@ data_option = click.option(
     help="A text (also packed, or .jsonl), a folder of `spikegpt tokenize`, a .bin with its .idx, a .npy of token ids, "
     "or kjv; default: kjv, the embedded King James Bible.",
 )
+inputs_option = click.option(
+    "--data",
+    type=str,
+    metavar="INPUTS",
+    help="Of a language model a text, as elsewhere; of any other network a .npy or .npz of inputs; default: none.",
+)
 tokenizer_option = click.option(
     "--tokenizer",
     type=str,

@@ -21,22 +21,67 @@ ELEMENTWISE = {
 }  # fmt: skip
 # Move values, or choose among them: spikes stay spikes.
 CARRY = frozenset(
-    """
-    _adaptive_max_pool2d _reshape_alias _to_copy _unsafe_view adaptive_max_pool2d alias cat chunk clone
-    constant_pad_nd contiguous copy detach expand flip gather index index_select lift_fresh masked_select
-    max_pool1d max_pool2d max_pool2d_with_indices max_pool3d_with_indices narrow native_dropout permute relu
-    repeat reshape roll select slice split split_with_sizes squeeze stack t transpose unbind unsqueeze view
-    """.split()
+    [
+        "_adaptive_max_pool2d",
+        "_reshape_alias",
+        "_to_copy",
+        "_unsafe_view",
+        "adaptive_max_pool2d",
+        "alias",
+        "cat",
+        "chunk",
+        "clone",
+        "constant_pad_nd",
+        "contiguous",
+        "copy",
+        "detach",
+        "expand",
+        "flip",
+        "gather",
+        "index",
+        "index_select",
+        "lift_fresh",
+        "masked_select",
+        "max_pool1d",
+        "max_pool2d",
+        "max_pool2d_with_indices",
+        "max_pool3d_with_indices",
+        "narrow",
+        "native_dropout",
+        "permute",
+        "relu",
+        "repeat",
+        "reshape",
+        "roll",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "stack",
+        "t",
+        "transpose",
+        "unbind",
+        "unsqueeze",
+        "view",
+    ]
 )
 # Add values up: of spikes they make whole multiples.
 SUMS = frozenset(
-    """
-    _adaptive_avg_pool2d adaptive_avg_pool1d add avg_pool1d avg_pool2d avg_pool3d cumsum mean sub sum
-    """.split()
+    [
+        "_adaptive_avg_pool2d",
+        "adaptive_avg_pool1d",
+        "add",
+        "avg_pool1d",
+        "avg_pool2d",
+        "avg_pool3d",
+        "cumsum",
+        "mean",
+        "sub",
+        "sum",
+    ]
 )
 # Add up what they read, and put out less.
 POOLS = frozenset(
-    """
-    _adaptive_avg_pool2d _adaptive_avg_pool3d avg_pool1d avg_pool2d avg_pool3d mean sum
-    """.split()
+    ["_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "mean", "sum"]
 )

@@ -1,0 +1,112 @@
+"""`spikegpt count`: what a network does on data, layer by layer, in exact integers."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from cli.inputs import Learned, known_tokenizer, load_graph, load_text, network_in, tokenizer_if_known
+from cli.options import Taken, checkpoint_options, inputs_option, json_option, model_argument, tokenizer_option
+from cli.parameters import Real
+from cli.progress import progress_bar
+from spikegpt.arrays import read_arrays
+from spikegpt.errors import UserError
+from spikegpt.escape import printable
+
+if TYPE_CHECKING:
+    from hw_sim.counts.layers import LayerCounts
+
+HEAD = ("dense", "MACs", "accumulates", "graded", "updates", "spikes")
+
+
+@click.command(short_help="Count what any network does, layer by layer.")
+@model_argument
+@inputs_option
+@click.option("--steps", type=click.IntRange(1), help="Time steps: the first ones of the data, which lead with them.")
+@click.option("--spike-input", is_flag=True, help="The inputs are events; else their values tell.")
+@click.option("--dt", type=Real(0, min_open=True), default=1e-4, show_default=True,
+              help="Of a .nir file of another tool: seconds of NIR time in one step.")  # fmt: skip
+@tokenizer_option
+@checkpoint_options
+@json_option
+def count(model: str, data: str | None, steps: int | None, spike_input: bool, dt: float, tokenizer: str | None,
+          as_json: bool, taken: Taken) -> None:  # fmt: skip
+    """Dense and effective operations, multiply-accumulates, accumulates, neuron updates and spikes of a .nir network,
+    an .onnx model or a checkpoint, on data; without data what structure alone tells.
+
+    A network takes a .npy (T, n) of inputs or a .npz that holds `input`; an .onnx model a .npy or a .npz of its inputs
+    by name, a step a row with --steps; a language model a text or a .npy of token ids.
+
+    \b
+    Example:
+      spikegpt count shipped:kjv
+      spikegpt count shipped:kjv --data kjv --steps 100
+    """
+    if Path(model).suffix == ".onnx":
+        counts = _of_onnx(Path(model), data, steps, spike_input, as_json)
+    else:
+        counts = _of_network(model, data, steps, spike_input, dt, tokenizer, taken, as_json)
+    if as_json:
+        click.echo(json.dumps(counts.to_dict()))
+    else:
+        click.echo(table(counts))
+
+
+def _of_onnx(path: Path, data: str | None, steps: int | None, spike_input: bool, quiet: bool) -> "LayerCounts":
+    from exporters.onnx_count import count_onnx, input_names
+
+    inputs = read_arrays(data) if data is not None else None
+    if inputs is not None and list(inputs) == [""]:
+        inputs = {input_names(path)[0]: inputs[""]}
+    if inputs is not None and steps is not None:
+        for name, values in inputs.items():
+            if not values.ndim or len(values) < steps:
+                raise UserError(f"{data}: {name} has shape {values.shape}, fewer than {steps} steps")
+    with progress_bar("counting", steps or 1, quiet) as advance:
+        return count_onnx(path, inputs, steps, spike_input, advance)
+
+
+def _of_network(model: str, data: str | None, steps: int | None, spike_input: bool, dt: float,
+                tokenizer: str | None, taken: Taken, quiet: bool) -> "LayerCounts":  # fmt: skip
+    from hw_sim.counts.networks import count_inputs, count_tokens
+
+    if (network := network_in(model, dt)) is not None:
+        inputs = _inputs(data, steps) if data is not None else None
+        with progress_bar("counting", 1 if inputs is None else len(inputs), quiet) as advance:
+            return count_inputs(network, inputs, spike_input, advance)
+    graph = load_graph(model, taken, tokenizer)
+    tokens = None
+    if data is not None:
+        cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)
+        tokens = load_text(data, None, steps, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
+    with progress_bar("counting", 1 if tokens is None else len(tokens), quiet) as advance:
+        return count_tokens(graph, tokens, advance)
+
+
+def _inputs(data: str, steps: int | None) -> np.ndarray:
+    found = read_arrays(data)
+    if not found.keys() & {"", "input"}:
+        raise UserError(f"{data}: holds no array named input")
+    inputs = found[""] if "" in found else found["input"]
+    if steps is not None and (not inputs.ndim or len(inputs) < steps):
+        raise UserError(f"{data}: inputs of shape {inputs.shape} have fewer than {steps} steps")
+    return inputs[:steps]
+
+
+def table(counts: "LayerCounts") -> str:
+    """One line a layer that multiplies, adds or fires; totals below; - where no data told."""
+    worked = [layer for layer in counts.layers if layer.dense or layer.updates]
+    lines = [f"{'layer':26} {'fed by':7} {'values':7} " + " ".join(f"{head:>13}" for head in HEAD)]
+    for layer in worked:
+        figures = (layer.dense, layer.macs, layer.accumulates, layer.graded, layer.updates, layer.spikes)
+        lines.append(f"{printable(layer.name):26} {layer.structure or '':7} {layer.values or '':7} {_row(figures)}")
+    names = ("dense", "macs", "accumulates", "graded", "updates", "spikes")
+    lines.append(f"{'all':26} {'':7} {'':7} {_row(tuple(map(counts.total, names)))}")
+    lines.append(f"{counts.steps:,} steps; {sum(counts.elementwise.values()):,} element-wise operations")
+    return "\n".join(lines + [printable(note) for note in counts.notes])
+
+
+def _row(figures: tuple[int | None, ...]) -> str:
+    return " ".join(f"{'-' if n is None else format(n, ','):>13}" for n in figures)
