@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cli.check import check
 from cli.compare import compare
 from cli.count import count
 from cli.energy import energy_report, profiles
@@ -57,7 +58,7 @@ def cli() -> None:
 
 SUBJECTS = {
     "Texts and models": (tokenize, train, plot, evaluate, generate, models),
-    "Networks": (info, export, verify, count, simulate, raster, replay),
+    "Networks": (info, check, export, verify, count, simulate, raster, replay),
     "Energy": (energy_report, compare, profiles),
 }
 for command in chain(*SUBJECTS.values()):

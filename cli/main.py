@@ -1,8 +1,8 @@
 """Entry point of the `spikegpt` command: whatever ends it, one line says so and the exit code is what shells expect.
 
-0: done. 1: what was to be compared differs, or a report regressed. 2: bad input, or a place that cannot be read or
-written. 70: a defect of ours, with its traceback. 129, 130, 143: ended by SIGHUP, Ctrl-C, SIGTERM. 141: the reader of
-our output has gone. docs/outputs.md has the table.
+0: done. 1: what was compared differs, a report regressed, a check refused. 2: bad input, or a place that cannot be read
+or written. 70: a defect of ours, with its traceback. 129, 130, 143: ended by SIGHUP, Ctrl-C, SIGTERM. 141: the reader
+of our output has gone. docs/outputs.md has the table.
 """
 
 import os

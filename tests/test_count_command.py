@@ -131,3 +131,9 @@ def test_an_onnx_convolution_counts_as_that_of_torch(groups, pads, stride, tmp_p
     save_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "c.onnx")
     theirs, ours = count_onnx(tmp_path / "c.onnx", {"x": x.numpy()}), hw_sim.count(conv, x)
     assert (theirs.total("dense"), theirs.total("accumulates")) == (ours.total("dense"), ours.total("accumulates"))
+
+
+def test_a_network_without_data_has_its_structure_alone():
+    counts = count_inputs(network(), None)
+    assert (counts.total("dense"), counts.total("updates"), counts.total("macs")) == (6 + 8, 2, None)
+    assert len(counts.notes) == 1

@@ -1,0 +1,89 @@
+"""`spikegpt check`: what a target makes of every node of a network, before it is exported."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from cli.inputs import (
+    Learned,
+    is_lowered,
+    known_tokenizer,
+    load_graph,
+    load_text,
+    lowered_file,
+    network_in,
+    tokenizer_if_known,
+)
+from cli.options import Taken, checkpoint_options, inputs_option, json_option, model_argument, tokenizer_option
+from cli.parameters import Real
+from spikegpt.errors import UserError
+from spikegpt.escape import printable
+
+if TYPE_CHECKING:
+    from exporters.check import Finding
+
+REFUSES = 1  # exit code where anything is refused
+TOKENS = 1000  # of a text that drift is measured on
+
+
+@click.command(short_help="Say what a target makes of every node.")
+@model_argument
+@click.option("--target", required=True, help="nir (and the simulator), onnx, loihi (standard Lava) or netx.")
+@inputs_option
+@click.option("--dt", type=Real(0, min_open=True), default=1e-4, show_default=True,
+              help="Of a .nir file of another tool: seconds of NIR time in one step.")  # fmt: skip
+@tokenizer_option
+@checkpoint_options
+@json_option
+def check(model: str, target: str, data: str | None, dt: float, tokenizer: str | None, as_json: bool,
+          taken: Taken) -> None:  # fmt: skip
+    """Each node as supported, substituted or refused, as the export itself would find; exit code 1 if any is refused.
+
+    With --data, on the first 1,000 tokens, how many spikes of each population the integers change.
+
+    \b
+    Example:
+      spikegpt check shipped:kjv --target loihi
+    """
+    from exporters.check import REFUSED, TARGETS
+
+    if target not in TARGETS:
+        raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
+    found = _found(model, target, data, dt, tokenizer, taken)
+    refused = sum(finding.status == REFUSED for finding in found)
+    if as_json:
+        click.echo(json.dumps({"target": target, "refused": refused, "nodes": [asdict(finding) for finding in found]}))
+    else:
+        for finding in found:
+            drift = "" if finding.drift is None else f" drift {finding.drift:.3%}"
+            line = f"{finding.node:28} {finding.kind:12} {finding.status:12}{drift} {finding.why}"
+            click.echo(printable(line.rstrip()))
+        click.echo(f"{target}: {refused} of {len(found)} refused" if refused else f"{target}: takes all {len(found)}")
+    if refused:
+        raise SystemExit(REFUSES)
+
+
+def _found(model: str, target: str, data: str | None, dt: float, tokenizer: str | None,
+           taken: Taken) -> "tuple[Finding, ...]":  # fmt: skip
+    from exporters.check import check_kinds, check_target
+
+    try:
+        network = network_in(model, dt)
+        graph = network if network is not None else load_graph(model, taken, tokenizer)
+    except UserError:
+        if is_lowered(model) and (found := check_kinds(Path(lowered_file(model)))):
+            return found
+        raise
+    tokens = None
+    if data is not None:
+        if network is not None:
+            raise UserError(
+                f"{model}: no target runs it in integers, so there is no drift to measure; leave --data away"
+            )
+        cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)
+        tokens = load_text(data, None, TOKENS, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
+    return check_target(graph, target, tokens)
