@@ -40,7 +40,8 @@ def count_inputs(
     tables = {source} | {f"{name}_bias" for name in graph.nodes}  # what `drive` built in
     kept = tuple(layer for layer in counts.layers if layer.name not in tables)
     note = f"{', '.join(alone)}: fed by the input itself, so values tell what it counts as"
-    return replace(counts, layers=kept, notes=counts.notes + ((note,) if alone and not spike_input and inputs is not None else ()))
+    told = alone and inputs is not None and not spike_input
+    return replace(counts, layers=kept, notes=(*counts.notes, *([note] if told else [])))
 
 
 def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, str]], seen: bool,
