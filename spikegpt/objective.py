@@ -13,6 +13,8 @@ from spikegpt.evaluate import fan_out_shares
 from spikegpt.model import SpikeGPT, State, Taps
 from spikegpt.transformer import Transformer
 
+HEAD_TAP = "head_lif"
+
 
 class Carried(NamedTuple):
     """What the next window begins with: the state of the model, and of its teacher."""
@@ -43,7 +45,8 @@ class Objective(nn.Module):
     """A module, so that PyTorch's data-parallel engine can wrap it.
 
     `budget` is the share of the spike-fed synapses that may be active a token, which weights of zero never are; what
-    lies above costs `weight` nats a unit.
+    lies above costs `weight` nats a unit. A spiking head is held to that share by itself too: with a vocabulary of
+    bytes it is too little of the whole to be held by it, with the paper's it is most of the work.
     A `teacher` takes `share` of the cross-entropy's place: the divergence of the model's next-token distribution from
     the teacher's, both softened by `temperature` (distillation, Hinton et al. 2015, arXiv 1503.02531).
     """
@@ -66,6 +69,10 @@ class Objective(nn.Module):
     def prune(self, kept: Mapping[str, Tensor]) -> None:
         """Count those weights alone for the budget that are kept: masks by population (none: all are)."""
         self.shares = fan_out_shares(self.model, kept)
+        self.head_share = None  # of the head's own synapses, the share that each of its neurons (d,) drives
+        if HEAD_TAP in self.shares:
+            config = self.model.config
+            self.head_share = self.shares[HEAD_TAP] * (config.spike_synapses / (config.vocab_size * config.n_embd))
 
     def forward(self, batch: Tensor, carried: Carried | None) -> Score:
         """batch (B, T + 1) int64: T tokens and what follows each; `carried` from the window before."""
@@ -84,9 +91,16 @@ class Objective(nn.Module):
         density = None
         if self.shares:
             density = torch.stack([share @ fired[name] for name, share in self.shares.items()]).sum()
-            if self.budget is not None and self.place.mean(density) > self.budget:
-                loss = loss + self.weight * (density - self.budget)
+            loss = loss + self.excess(density)
+            if self.head_share is not None:
+                loss = loss + self.excess(self.head_share @ fired[HEAD_TAP])
         return Score(loss, nats.detach(), density, by_population(fired), Carried(state, taught))
+
+    def excess(self, density: Tensor) -> Tensor | float:
+        """What a density above the budget costs, in nats; decided without a look at it, which would wait for a GPU."""
+        if self.budget is None:
+            return 0.0
+        return self.weight * torch.where(self.place.mean(density) > self.budget, density - self.budget, 0.0)
 
 
 def by_population(fired: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from spikegpt.config import VARIANTS
 
 VOCAB = 50
 OLD = "spike-driven, first form"  # norms in front of the shift, a head that reads real numbers
+os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it at its first import: GPU programs run on the CPU
 REQUIRED = "SPIKEGPT_REQUIRE"  # names of NEEDS: a test that needs one of them fails where it would be skipped
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # An environment that holds lava-nc alone, as on a Loihi host; `make` fills it where a Python 3.10 is present.

@@ -15,6 +15,7 @@ from spikegpt.evaluate import evaluate
 from spikegpt.model import build
 from spikegpt.objective import Objective
 from spikegpt.train import ROUND, TrainConfig, inherit, train, window
+from tests.conftest import lively_model
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +183,21 @@ def test_dropout_is_of_training_alone_and_repeats_itself(corpus, tmp_path):
 def test_settings_out_of_range_are_refused_by_name(setting):
     with pytest.raises(UserError, match=next(iter(setting))):
         TrainConfig(**setting)
+
+
+def test_a_spiking_head_is_held_to_the_budget_by_itself():
+    """The head is a tenth of the synapses: its rate alone would hardly move the density of the whole."""
+    model = lively_model("spike-driven", n_layer=2, n_embd=24)
+    batch = torch.randint(0, model.config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(0))
+    taps: dict = {}
+    here = Place(torch.device("cpu"))
+    with torch.no_grad():
+        model.ln_out.bias.add_(0.6)
+        free = Objective(model, here)(batch, None)
+        model.run(batch[:, :-1], None, taps)
+        rate, density = float(taps["head_lif"].mean()), float(free.density)
+        assert rate > density + 0.01
+        between = (rate + density) / 2
+        held = Objective(model, here, between, 3.0)(batch, None)
+        assert float(held.loss - free.loss) == pytest.approx(3.0 * (rate - between), rel=1e-4)
+        assert float(Objective(model, here, rate + 0.01, 3.0)(batch, None).loss) == pytest.approx(float(free.loss))

@@ -1,7 +1,7 @@
 """Kernels of SpikeGPT: token shift, LIF and WKV, forward and backward over (rows, T, channels), and spike-fed products.
 
 Every kernel has a plain PyTorch loop as its specification (`reference.py`) and a fused numba form on the CPU.
-On a GPU they are compiled (`compiled.py`).
+On a GPU they are Triton programs (`gpu.py`) or PyTorch's own operators.
 """
 
 from spikegpt.kernels.events import spike_linear

@@ -11,7 +11,6 @@ from numba import njit, prange
 from torch import Tensor
 
 from spikegpt.fastmath import TINY
-from spikegpt.kernels.compiled import lif_compiled
 from spikegpt.kernels.reference import ATAN_ALPHA, heaviside
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache
@@ -145,5 +144,7 @@ def lif(x: Tensor, v: Tensor, tau: float, threshold: float) -> tuple[Tensor, Ten
         spikes = _Memoryless.apply(x, threshold) if x.device.type == "cpu" else heaviside(x - threshold)
         return spikes, x[:, -1].detach().masked_fill(spikes[:, -1] > 0, 0.0)
     if x.device.type != "cpu":
-        return lif_compiled(x, v.detach(), tau, threshold)
+        from spikegpt.kernels.gpu import LIF  # Triton comes with PyTorch's builds for GPUs alone
+
+        return LIF.apply(x, v.detach(), tau, threshold)
     return _LIF.apply(x, v.detach(), tau, threshold)

@@ -11,7 +11,6 @@ from numba import njit, prange
 from torch import Tensor
 
 from spikegpt.fastmath import TINY, exp_nonpositive
-from spikegpt.kernels.compiled import wkv_compiled
 
 CHUNK = 64
 WKV_START = -1e30  # the running maximum before the first token
@@ -163,5 +162,7 @@ def wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tens
     Returns y (B, T, C) and the new state (3, B, C).
     """
     if k.device.type != "cpu":
-        return wkv_compiled(w, u, k, v, state.detach())
+        from spikegpt.kernels.gpu import WKV  # Triton comes with PyTorch's builds for GPUs alone
+
+        return WKV.apply(w, u, k, v, state.detach())
     return _WKV.apply(w, u, k, v, state.detach())
