@@ -256,7 +256,7 @@ def test_simulate_goes_on_from_a_state(command, tmp_path):
     [
         ("--membrane a:1", "--trace"), ("--resume d", "--streams"), ("--streams 2 --trace t.npz", "one stream"),
         ("--streams 2 --save-state s.npz", "one stream"), ("--workers 1 --scheduler a", "one of the two"),
-        ("--trace t.npz --verify x.pt", "without"), ("--load-state missing.npz", "missing.npz"),
+        ("--trace t.npz --verify net.nir", "without"), ("--load-state missing.npz", "missing.npz"),
         ("--trace t.npz --membrane nobody:1", "nobody:1"),
     ],
 )  # fmt: skip
