@@ -1,6 +1,6 @@
 """Trains many small models side by side on one GPU, for the sweeps of docs/results.md.
 
-    python bench/gpu_sweep.py JOBS.json --data enwik8-4MB.txt --out runs --seconds 500 [--models a b ..]
+    python -m bench.gpu_sweep JOBS.json --data enwik8-4MB.txt --out runs --seconds 500 [--models a b ..]
 
 JOBS.json is a list of stages, each a list of jobs that train at once; a job may name an earlier one as its teacher or
 start. Model, loss, schedule, windows and pruning are those of `spikegpt train`, but a step is captured once as a CUDA
@@ -29,7 +29,9 @@ from spikegpt.distributed import Place
 from spikegpt.model import build, wkv_start
 from spikegpt.objective import Carried, Objective
 from spikegpt.pruning import EVERY, largest, share_at
-from spikegpt.train import ROUND, TrainConfig, inherit, learning_rate
+from spikegpt.train import inherit
+from spikegpt.train_config import TrainConfig, learning_rate
+from spikegpt.training_run import ROUND
 
 GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # the second for a rehearsal
 LAUNCHERS = 6 if GPU.type == "cuda" else 1  # threads
@@ -304,7 +306,7 @@ def main() -> None:
         provenance = {
             "text": corpus.name,
             "text_sha256": corpus.sha256,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "precision": "TF32",
         }
         provenance |= {

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,15 +10,13 @@ from spikegpt.evaluate import evaluate
 from spikegpt.interrupts import deferred
 from spikegpt.run_folder import LOG, RunFolder
 from spikegpt.training_log import Row, scalars, write_log
-
-if TYPE_CHECKING:
-    from spikegpt.train import Run
+from spikegpt.training_run import Run
 
 SAVE_EVERY_S = 300.0  # seconds between checkpoints
 
 
 def keep_on(
-    run: "Run",
+    run: Run,
     folder: RunFolder,
     valid: np.ndarray,
     bytes_per_token: float | None,

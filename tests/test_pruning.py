@@ -12,7 +12,8 @@ from spikegpt.config import preset
 from spikegpt.corpus import from_text
 from spikegpt.evaluate import evaluate, fan_out_shares, not_zero
 from spikegpt.pruning import BEGIN, END, largest, share_at
-from spikegpt.train import ROUND, TrainConfig, train
+from spikegpt.train import TrainConfig, train
+from spikegpt.training_run import ROUND
 from tests.conftest import lively_model
 
 TEXT = bytes(np.random.default_rng(0).integers(97, 123, 20_000, dtype=np.uint8))

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from spikegpt import Config, UserError
+from spikegpt import Config, UserError, training_run
 from spikegpt import checkpoint as checkpoint_module
-from spikegpt import train as train_module
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.distributed import Place
 from spikegpt.evaluate import evaluate
 from spikegpt.model import build
 from spikegpt.objective import Objective
-from spikegpt.train import ROUND, TrainConfig, inherit, train, window
+from spikegpt.train import TrainConfig, inherit, train
+from spikegpt.training_run import ROUND, window
 from tests.conftest import lively_model
 
 
@@ -36,7 +36,7 @@ def test_every_variant_learns(variant, corpus, tmp_path):
 
 
 def test_resumed_run_has_the_losses_of_an_uninterrupted_one(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(train_module, "LOG_EVERY", ROUND // 2)  # no row averages over the cut
+    monkeypatch.setattr(training_run, "LOG_EVERY", ROUND // 2)  # no row averages over the cut
     cfg = TrainConfig(steps=3 * ROUND, batch=2, ctx=16, warmup=5, eval_every=ROUND, eval_tokens=400)
     whole: list[dict] = []
     train(small(), corpus, cfg, tmp_path / "whole", report=whole.append)
