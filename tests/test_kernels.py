@@ -1,5 +1,9 @@
 """The fused kernels against the PyTorch loops that specify them, forward and backward, in float64."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import snntorch
@@ -143,6 +147,16 @@ def test_vectorisable_exponential_is_accurate_and_flushes_denormals():
     exact = np.exp(x.astype(np.float64))
     assert np.max(np.abs(np.array(run(x)) - exact) / exact) < 3e-7
     assert run(np.array([-88.0, -1e30], np.float32)) == [0, 0]
+
+
+def test_the_kernels_leave_torch_the_threads_that_it_was_told_to_take():
+    """Where numba's pool is OpenMP's too, its start would give torch all threads of the machine in mid-run."""
+    code = (
+        "import numba, torch; from spikegpt.kernels import token_shift; x = torch.ones(1, 2, 3)\n"
+        "token_shift(x, x[:, 0], x[0, :1]); print(torch.get_num_threads(), numba.get_num_threads())"
+    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "2"}
+    assert subprocess.check_output([sys.executable, "-c", code], env=env, text=True).split() == ["1", "1"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Triton's interpreter about NumPy's scalars

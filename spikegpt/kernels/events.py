@@ -9,6 +9,8 @@ from numba import njit, prange
 from torch import Tensor
 from torch.nn import functional
 
+from spikegpt.kernels import threads
+
 CHUNK = 128  # columns a job of the backward pass adds into: its part of the gradient stays in cache
 REORDERED = {"reassoc", "contract", "nsz"}
 
@@ -62,6 +64,7 @@ def _scatter(grad_y, starts, where, grad_w):
 class _SpikeLinear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, weight: Tensor):
+        threads.start()
         rows = x.reshape(-1, x.shape[-1])
         starts, where = np.empty(len(rows) + 1, np.int64), np.empty(rows.numel() + 1, np.int32)
         _addresses(rows.numpy(), starts, where)

@@ -11,6 +11,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from spikegpt.fastmath import TINY
+from spikegpt.kernels import threads
 from spikegpt.kernels.reference import ATAN_ALPHA, heaviside
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache
@@ -95,6 +96,7 @@ def _surrogate(grad_s, x, threshold, slope, height, grad_x):
 class _Memoryless(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, threshold: float):
+        threads.start()
         x = x.contiguous()
         ctx.save_for_backward(x)
         number = x.numpy().dtype.type
@@ -114,6 +116,7 @@ class _Memoryless(torch.autograd.Function):
 class _LIF(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, v: Tensor, tau: float, threshold: float):
+        threads.start()
         x = x.contiguous()
         number = x.numpy().dtype.type
         ctx.save_for_backward(x, v.contiguous())

@@ -5,6 +5,7 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.kernels import threads
 from spikegpt.kernels.reference import token_shift_loop
 
 
@@ -41,6 +42,7 @@ def _backward(grad, h, last, m, rest, grad_h, grad_m):
 class _TokenShift(torch.autograd.Function):
     @staticmethod
     def forward(ctx, h: Tensor, last: Tensor, mix: Tensor) -> Tensor:
+        threads.start()
         h, last, mix = h.contiguous(), last.contiguous(), mix.contiguous()
         ctx.save_for_backward(h, last, mix)
         out = h.new_empty(len(mix), *h.shape)

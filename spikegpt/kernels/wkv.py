@@ -11,6 +11,7 @@ from numba import njit, prange
 from torch import Tensor
 
 from spikegpt.fastmath import TINY, exp_nonpositive
+from spikegpt.kernels import threads
 
 CHUNK = 64
 WKV_START = -1e30  # the running maximum before the first token
@@ -134,6 +135,7 @@ def _backward(w, u, k, v, state, grad_y, grad_w, grad_u, grad_k, grad_v):
 class _WKV(torch.autograd.Function):
     @staticmethod
     def forward(ctx, w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor):
+        threads.start()
         w, u, k, v = (t.contiguous() for t in (w, u, k, v))
         ctx.save_for_backward(w, u, k, v, state)
         state = state.clone(memory_format=torch.contiguous_format)
