@@ -18,8 +18,16 @@ from cli.inputs import (
     network_in,
     tokenizer_if_known,
 )
-from cli.options import Taken, checkpoint_options, inputs_option, json_option, model_argument, tokenizer_option
-from cli.parameters import Real
+from cli.options import (
+    Step,
+    Taken,
+    checkpoint_options,
+    inputs_option,
+    json_option,
+    model_argument,
+    step_options,
+    tokenizer_option,
+)
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
@@ -34,12 +42,11 @@ TOKENS = 1000  # of a text that drift is measured on
 @model_argument
 @click.option("--target", required=True, help="nir (and the simulator), onnx, loihi (standard Lava) or netx.")
 @inputs_option
-@click.option("--dt", type=Real(0, min_open=True), default=1e-4, show_default=True,
-              help="Of a .nir file of another tool: seconds of NIR time in one step.")  # fmt: skip
+@step_options
 @tokenizer_option
 @checkpoint_options
 @json_option
-def check(model: str, target: str, data: str | None, dt: float, tokenizer: str | None, as_json: bool,
+def check(model: str, target: str, data: str | None, step: Step, tokenizer: str | None, as_json: bool,
           taken: Taken) -> None:  # fmt: skip
     """Each node as supported, substituted or refused, as the export itself would find; exit code 1 if any is refused.
 
@@ -53,7 +60,7 @@ def check(model: str, target: str, data: str | None, dt: float, tokenizer: str |
 
     if target not in TARGETS:
         raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
-    found = _found(model, target, data, dt, tokenizer, taken)
+    found = _found(model, target, data, step, tokenizer, taken)
     refused = sum(finding.status == REFUSED for finding in found)
     if as_json:
         click.echo(json.dumps({"target": target, "refused": refused, "nodes": [asdict(finding) for finding in found]}))
@@ -67,12 +74,12 @@ def check(model: str, target: str, data: str | None, dt: float, tokenizer: str |
         raise SystemExit(REFUSES)
 
 
-def _found(model: str, target: str, data: str | None, dt: float, tokenizer: str | None,
+def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str | None,
            taken: Taken) -> "tuple[Finding, ...]":  # fmt: skip
     from exporters.check import check_kinds, check_target
 
     try:
-        network = network_in(model, dt)
+        network = network_in(model, step)
         graph = network if network is not None else load_graph(model, taken, tokenizer)
     except UserError:
         if is_lowered(model) and (found := check_kinds(Path(lowered_file(model)))):

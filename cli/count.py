@@ -8,8 +8,16 @@ import click
 import numpy as np
 
 from cli.inputs import Learned, known_tokenizer, load_graph, load_text, network_in, tokenizer_if_known
-from cli.options import Taken, checkpoint_options, inputs_option, json_option, model_argument, tokenizer_option
-from cli.parameters import Real
+from cli.options import (
+    Step,
+    Taken,
+    checkpoint_options,
+    inputs_option,
+    json_option,
+    model_argument,
+    step_options,
+    tokenizer_option,
+)
 from cli.progress import progress_bar
 from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
@@ -26,12 +34,11 @@ HEAD = ("dense", "MACs", "accumulates", "graded", "updates", "spikes")
 @inputs_option
 @click.option("--steps", type=click.IntRange(1), help="Time steps: the first ones of the data, which lead with them.")
 @click.option("--spike-input", is_flag=True, help="The inputs are events; else their values tell.")
-@click.option("--dt", type=Real(0, min_open=True), default=1e-4, show_default=True,
-              help="Of a .nir file of another tool: seconds of NIR time in one step.")  # fmt: skip
+@step_options
 @tokenizer_option
 @checkpoint_options
 @json_option
-def count(model: str, data: str | None, steps: int | None, spike_input: bool, dt: float, tokenizer: str | None,
+def count(model: str, data: str | None, steps: int | None, spike_input: bool, step: Step, tokenizer: str | None,
           as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Dense and effective operations, multiply-accumulates, accumulates, neuron updates and spikes of a .nir network,
     an .onnx model or a checkpoint, on data; without data what structure alone tells.
@@ -47,7 +54,7 @@ def count(model: str, data: str | None, steps: int | None, spike_input: bool, dt
     if Path(model).suffix == ".onnx":
         counts = _of_onnx(Path(model), data, steps, spike_input, as_json)
     else:
-        counts = _of_network(model, data, steps, spike_input, dt, tokenizer, taken, as_json)
+        counts = _of_network(model, data, steps, spike_input, step, tokenizer, taken, as_json)
     if as_json:
         click.echo(json.dumps(counts.to_dict()))
     else:
@@ -68,11 +75,11 @@ def _of_onnx(path: Path, data: str | None, steps: int | None, spike_input: bool,
         return count_onnx(path, inputs, steps, spike_input, advance)
 
 
-def _of_network(model: str, data: str | None, steps: int | None, spike_input: bool, dt: float,
+def _of_network(model: str, data: str | None, steps: int | None, spike_input: bool, step: Step,
                 tokenizer: str | None, taken: Taken, quiet: bool) -> "LayerCounts":  # fmt: skip
     from hw_sim.counts.networks import count_inputs, count_tokens
 
-    if (network := network_in(model, dt)) is not None:
+    if (network := network_in(model, step)) is not None:
         inputs = _inputs(data, steps) if data is not None else None
         with progress_bar("counting", 1 if inputs is None else len(inputs), quiet) as advance:
             return count_inputs(network, inputs, spike_input, advance)

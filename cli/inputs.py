@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cli.options import UNTOLD, Taken
+from cli.options import UNTOLD, Step, Taken
 from exporters.manifest import network_of
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import Notice, UserError
@@ -69,8 +69,8 @@ def is_lowered(path: str) -> bool:
     return (place / EXPORT).is_file() if place.is_dir() else place.suffix == ".nir"
 
 
-def network_in(path: str, dt: float) -> "nir.NIRGraph | None":
-    """The network that a path holds where that is no language model, for steps of `dt` seconds; else None."""
+def network_in(path: str, step: Step) -> "nir.NIRGraph | None":
+    """The network that a path holds where that is no language model, in steps as the user said; else None."""
     from hw_sim.graph.files import load
     from hw_sim.graph.foreign import read_foreign
     from hw_sim.graph.origin import vocabulary
@@ -80,7 +80,7 @@ def network_in(path: str, dt: float) -> "nir.NIRGraph | None":
     try:
         vocabulary(load(lowered_file(path)), path)
     except UserError:
-        return read_foreign(lowered_file(path), dt)  # which says what else is wrong
+        return read_foreign(lowered_file(path), step.dt, step.convention)  # which says what else is wrong
     return None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.parameters import SEED, Model, NewFolder
+from cli.parameters import SEED, Model, NewFolder, Real
 from spikegpt.config import RAW_VOCAB, TRANSFORMER, VARIANTS
 
 model_argument = click.argument("model", type=Model())
@@ -102,5 +102,33 @@ def checkpoint_options(command: Callable) -> Callable:
     @wraps(command)
     def told(*arguments: Any, variant: str | None, embedding: str | None, **options: Any) -> Any:
         return command(*arguments, taken=Taken(variant, embedding), **options)
+
+    return told
+
+
+@dataclass(frozen=True)
+class Step:
+    """What the user said of the time step of another tool's network: None, the file is asked."""
+
+    dt: float | None
+    convention: str | None
+
+
+def step_options(command: Callable) -> Callable:
+    """--dt and --convention, handed on as `step`."""
+
+    @click.option(
+        "--dt",
+        type=Real(0, min_open=True),
+        help="Seconds of NIR time in a step, for a .nir file of another tool  [default: as its writer meant]",
+    )
+    @click.option(
+        "--convention",
+        type=click.Choice(["euler", "exact"]),
+        help="Of a step of such a file: dt / tau, or 1 - exp(-dt / tau)  [default: as its writer meant]",
+    )
+    @wraps(command)
+    def told(*arguments: Any, dt: float | None, convention: str | None, **options: Any) -> Any:
+        return command(*arguments, step=Step(dt, convention), **options)
 
     return told

@@ -7,8 +7,8 @@ from typing import Any
 import click
 import numpy as np
 
-from cli.options import force_option, json_option
-from cli.parameters import NewFile, Real
+from cli.options import Step, force_option, json_option, step_options
+from cli.parameters import NewFile
 from cli.progress import progress_bar
 from spikegpt import files
 from spikegpt.arrays import read_arrays
@@ -21,41 +21,39 @@ MISMATCH = 1  # exit code when recorded spikes differ
 @click.command(short_help="Run a NIR network of any tool on recorded inputs.")
 @click.argument("network", type=click.Path(path_type=Path))
 @click.argument("recording", type=click.Path(path_type=Path))
-@click.option(
-    "--dt",
-    type=Real(0, min_open=True),
-    default=1e-4,
-    show_default=True,
-    help="Seconds of NIR time in one step of the tool.",
-)
+@step_options
 @click.option("--out", type=NewFile(), help="File (.npz) for the output and the spikes by population.")
 @force_option
 @json_option
-def replay(network: Path, recording: Path, dt: float, out: Path | None, force: bool, as_json: bool) -> None:
-    """Run a .nir network of Affine and LIF layers on inputs (T, n); counts spikes and synaptic operations.
+def replay(network: Path, recording: Path, step: Step, out: Path | None, force: bool,
+           as_json: bool) -> None:  # fmt: skip
+    """Run a .nir network of standard nodes on inputs (T, ..); counts spikes and synaptic operations.
 
     RECORDING is a .npy of inputs, or a .npz of `input` and the expected spikes of populations by name: then spikes
-    that differ are counted, and any makes the exit code 1. snnTorch and SpikingJelly write for --dt 1e-4, norse for
-    what its to_nir was told (1e-3 unless given).
+    that differ are counted, and any makes the exit code 1. snnTorch and SpikingJelly write for --dt 1e-4, norse 1.1
+    for 1e-6, Sinabs for 1; without --dt the file is asked, and the answer is said.
 
     \b
     Example:
       spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
     from hw_sim import Simulator
-    from hw_sim.graph.foreign import drive, read_foreign
+    from hw_sim.graph.foreign import STEP_KEY, drive, read_foreign
 
     if out is not None:
         files.check(out, force=force)
     record = _recording(recording)
     inputs = record.pop("input")
-    simulator = Simulator.from_nir(drive(read_foreign(network, dt), inputs))
+    graph = read_foreign(network, step.dt, step.convention)
+    simulator = Simulator.from_nir(drive(graph, inputs))
     with progress_bar("simulating", len(inputs), as_json) as advance:
         result = simulator.run(np.arange(len(inputs)), record=True, progress=advance)
     facts: dict[str, Any] = {
         "steps": len(inputs),
+        "time_step": graph.metadata[STEP_KEY],
         "spikes": result.spike_counts,
         "synops": result.synops,
+        "graded": result.graded,
         "macs": result.macs,
         "dense": result.dense,
         "mismatches": {},
@@ -78,8 +76,10 @@ def replay(network: Path, recording: Path, dt: float, out: Path | None, force: b
                 + ("" if wrong is None else f", {wrong} differ from the recording")
             )
         click.echo(
-            f"{len(inputs):,} steps: {result.synops:,} binary SynOps + {result.macs:,} MACs of {result.dense:,} dense"
+            f"{len(inputs):,} steps: {result.synops:,} binary SynOps + {result.graded:,} graded + {result.macs:,} MACs "
+            f"of {result.dense:,} dense"
         )
+        click.echo(facts["time_step"])
     if any(facts["mismatches"].values()):
         raise SystemExit(MISMATCH)
 

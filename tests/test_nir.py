@@ -132,8 +132,10 @@ def test_wkv_step_is_the_torch_loop():
 
 
 def unknown_node(path):
-    affine = nir.NIRGraph.from_list(nir.Affine(np.eye(3), np.zeros(3)), nir.Threshold(np.ones(3)))
-    nir.write(path, affine, compression=None)
+    with h5py.File(path, "r+") as file:
+        node = file["node"]["nodes"]["embedding"]
+        del node["type"]
+        node["type"] = "Perceptron"
 
 
 def dangling_edge(path):

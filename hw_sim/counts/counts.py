@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hw_sim.plan import Plan
+from hw_sim.plan.ops.matrices import SPIKES, SUMS
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,16 @@ class MatrixCount:
     tokens: int
     graded: bool = False
     skipped: int = 0
+    taps: int | None = None  # connections of a kernel, which are fewer than those of a matrix
+
+    @property
+    def connections(self) -> int:
+        """Pairs of an input and an output that it joins."""
+        return self.fan_in * self.fan_out if self.taps is None else self.taps
 
     @property
     def dense(self) -> int:
-        return self.tokens * self.fan_in * self.fan_out
+        return self.tokens * self.connections
 
     @property
     def effective(self) -> int:
@@ -91,6 +98,11 @@ class Counts:
     populations: tuple[PopulationCount, ...]
 
     @property
+    def tokens(self) -> int:
+        """Tokens of the run; 0 where there is nothing that counts."""
+        return next((m.tokens for m in self.matrices), next((p.tokens for p in self.populations), 0))
+
+    @property
     def spike_counts(self) -> dict[str, int]:
         """Spikes by population."""
         return {p.name: p.spikes for p in self.populations}
@@ -133,27 +145,46 @@ class Score:
     counts: Counts
 
 
+def spike_fed(plan: Plan, i: int) -> bool:
+    """Whether structure makes every input of row i, a matrix, a spike: it listens to a population, or reads what a
+    Delay kept of one."""
+    operation = plan.operation(i)
+    return operation.listens or (operation.input_major and plan.row(i).shift == SPIKES)
+
+
 def fan_outs(plan: Plan, i: int) -> np.ndarray:
     """The operations that a spike costs in row i, a matrix that listens, by input (n_in,): its weights, or, where the
     plan marks it as sparse, those that are not zero."""
+    if plan.operation(i).kernel:
+        return plan.geometry(i).fans()
     matrix = plan.matrix(i)
     return np.count_nonzero(matrix, axis=1) if plan.row(i).shift else np.full(len(matrix), matrix.shape[1])
 
 
-def _skipped(plan: Plan, i: int, fired: np.ndarray) -> int:
-    """Operations on weights of zero that row i, a matrix, does not count, for spikes by neuron."""
+def _skipped(plan: Plan, i: int, counters: np.ndarray, fired: np.ndarray) -> int:
+    """Operations of whole rows that row i, a matrix, does not do, for spikes by neuron: on weights of zero, or on
+    outputs that a kernel does not reach."""
     if not plan.operation(i).listens:
-        return 0
+        return int(counters[i, 0]) * plan.row(i).n_out - int(counters[i, 1]) if plan.operation(i).kernel else 0
     return int((plan.row(i).n_out - fan_outs(plan, i)) @ fired[plan.listened(i).place])
 
 
 def count(plan: Plan, tokens: int, counters: np.ndarray, fired: np.ndarray) -> Counts:
     """Name the counters of a run: (rows, 2) int64 by row of the table, (n_events,) int64 by neuron."""
     matrices = tuple(
-        MatrixCount(plan.names[i], plan.row(i).n_in, plan.row(i).n_out, plan.operation(i).listens, int(counters[i, 0]),
-                    tokens, graded=plan.integer and plan.operation(i).graded, skipped=_skipped(plan, i, fired))
+        MatrixCount(
+            plan.names[i],
+            plan.row(i).n_in,
+            plan.row(i).n_out,
+            spike_fed(plan, i),
+            int(counters[i, 0]),
+            tokens,
+            graded=plan.operation(i).graded and (plan.row(i).shift == SUMS or plan.integer) and not spike_fed(plan, i),
+            skipped=_skipped(plan, i, counters, fired),
+            taps=int(plan.geometry(i).fans().sum()) if plan.operation(i).kernel else None,
+        )
         for i in plan.matrices
-    )  # fmt: skip
+    )
     populations = tuple(
         PopulationCount(p.name, fired[p.place].copy(), int(counters[p.row, 0]), tokens) for p in plan.populations
     )

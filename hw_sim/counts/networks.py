@@ -8,7 +8,8 @@ import numpy as np
 
 from hw_sim.counts.layers import BINARY, GRADED, INPUT, REAL, SPIKES, ZERO, LayerCount, LayerCounts, split, verdict
 from hw_sim.counts.nodes import node_counts
-from hw_sim.graph.foreign import drive
+from hw_sim.graph.check import width
+from hw_sim.graph.foreign import STEP_KEY, drive
 from hw_sim.run.simulator import Simulator
 from spikegpt.errors import UserError
 
@@ -29,7 +30,8 @@ def count_inputs(
     """The layers of any other network, as `foreign.read_foreign` gives it, over inputs (T, n); None: by structure
     alone, over one step. `spike_input` says that the inputs are events, else their values tell."""
     (source,) = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    seen = np.zeros((1, int(graph.nodes[source].output_type["output"][0]))) if inputs is None else inputs
+    n = int(graph.nodes[source].output_type["output"][0])
+    seen = np.zeros((1, n)) if inputs is None else inputs
     look = verdict(seen)
     if spike_input and look not in (ZERO, BINARY):
         raise UserError("the inputs are not 0 and 1, so they are no spikes")
@@ -37,11 +39,11 @@ def count_inputs(
     alone = [name for name in readers if sum(target == name for _, target in graph.edges) == 1]
     fed = dict.fromkeys(alone, (SPIKES if spike_input else INPUT, look))
     counts = _count(drive(graph, seen), np.arange(len(seen)), fed, inputs is not None, progress)
-    tables = {source} | {f"{name}_bias" for name in graph.nodes}  # what `drive` built in
-    kept = tuple(layer for layer in counts.layers if layer.name not in tables)
+    kept = tuple(layer for layer in counts.layers if layer.name != source)  # the table that `drive` built in
     note = f"{', '.join(alone)}: fed by the input itself, so values tell what it counts as"
     told = alone and inputs is not None and not spike_input
-    return replace(counts, layers=kept, notes=(*counts.notes, *([note] if told else [])))
+    step = [graph.metadata[STEP_KEY]] if STEP_KEY in graph.metadata else []
+    return replace(counts, layers=kept, notes=(*counts.notes, *([note] if told else []), *step))
 
 
 def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, str]], seen: bool,
@@ -54,7 +56,8 @@ def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, st
     for node in node_counts(simulator.plan, result).values():
         matrix, kind = matrices.get(node.name), type(graph.nodes[node.name]).__name__
         layer = LayerCount(node.name, kind, elementwise=node.elementwise, dense=node.dense, spikes=node.spikes,
-                           updates=node.active + node.idle, effective=node.synops + node.graded + node.macs,
+                           updates=node.active + node.idle + _integrators(graph.nodes[node.name], len(tokens)),
+                           effective=node.synops + node.graded + node.macs,
                            accumulates=node.synops, graded=node.graded, macs=node.macs)  # fmt: skip
         if matrix is not None:
             own = SPIKES if matrix.spike_fed else GRADED if matrix.graded else REAL
@@ -64,6 +67,11 @@ def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, st
                     setattr(layer, key, n)
         layers.append(layer if seen else unseen(layer))
     return LayerCounts(tuple(layers), len(tokens), notes=() if seen else (UNSEEN,))
+
+
+def _integrators(node: nir.NIRNode, steps: int) -> int:
+    """Updates of neurons that never fire, which are no population."""
+    return steps * width(node) if isinstance(node, nir.I | nir.LI | nir.CubaLI) else 0
 
 
 def unseen(layer: LayerCount) -> LayerCount:

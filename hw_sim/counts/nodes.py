@@ -44,7 +44,7 @@ class NodeCount:
 
 def node_counts(plan: Plan, counts: Counts) -> dict[str, NodeCount]:
     """The nodes of a plan in order of execution, with what they did in a run of it."""
-    tokens = counts.matrices[0].tokens
+    tokens = counts.tokens
     matrices, populations = {m.name: m for m in counts.matrices}, {p.name: p for p in counts.populations}
     rows: dict[str, list[int]] = {}
     for i, name in enumerate(plan.names):
@@ -76,7 +76,8 @@ def _node(plan: Plan, name: str, rows: list[int], tokens: int, matrix: MatrixCou
         else:
             parameters += sum(map(prod, operation.parameters(row, plan.integer)))
         if matrix and operation.matrix:
-            weights += (matrix.rows_read if operation.input_major else matrix.dense) * plan.weights.itemsize
+            looked_at = matrix.effective if operation.kernel else matrix.rows_read
+            weights += (looked_at if operation.input_major else matrix.dense) * plan.weights.itemsize
     return NodeCount(
         name,
         tuple(Op(plan.table[i, 0]).name for i in rows),

@@ -4,13 +4,16 @@ import nir
 import numpy as np
 
 from hw_sim.graph.extensions import DT, EXTENSIONS
+from hw_sim.graph.windows import CONVOLUTIONS, WINDOWS, geometry
 from hw_sim.graph.wiring import Wiring
 from spikegpt.errors import UserError
 
-STANDARD = (nir.Input, nir.Output, nir.Linear, nir.Affine, nir.Scale, nir.Delay, nir.LIF)
+STANDARD = (nir.Input, nir.Output, nir.Linear, nir.Affine, nir.Scale, nir.Delay, nir.Flatten, *WINDOWS, nir.Threshold,
+            nir.I, nir.LI, nir.IF, nir.LIF, nir.CubaLI, nir.CubaLIF)  # fmt: skip
 SUPPORTED = {cls.__name__: cls for cls in STANDARD + EXTENSIONS}
 MAX_VALUES = 1 << 24  # that all outputs together may hold: 64 MiB in float32, ten times the largest preset
 STEP = 1e-6  # by how much, relatively, a time constant may fall below one step
+TIME_CONSTANTS = ("tau", "tau_mem", "tau_syn")
 PART = 1 << 22  # values looked at together, to bound memory
 
 
@@ -23,7 +26,7 @@ def check(graph: nir.NIRGraph, where: str) -> None:
         wiring = Wiring(graph)
         _ = wiring.order
         for name, node in graph.nodes.items():
-            if isinstance(node, nir.Linear | nir.Affine) and not wiring.embeds(name):
+            if isinstance(node, (nir.Linear, nir.Affine, *CONVOLUTIONS)) and not wiring.embeds(name):
                 _check_width(name, node.weight)
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
@@ -32,6 +35,8 @@ def check(graph: nir.NIRGraph, where: str) -> None:
 def width(node: nir.NIRNode, port: str = "output") -> int:
     """Values that a node puts out (or takes in, for the port "input") in one time step."""
     shape = (node.output_type or {}).get("output") if port == "output" else (node.input_type or {}).get("input")
+    if shape is None:
+        return 0
     return int(np.prod([int(n) for n in np.ravel(np.asarray(shape))], dtype=object))
 
 
@@ -46,22 +51,35 @@ def _check_values(name: str, node: nir.NIRNode) -> None:
             continue
         if value.dtype.kind not in "fiu" or not value.size:
             raise UserError(f"node {name!r}: {field} holds {value.size} values of type {value.dtype}")
-        if value.ndim != (2 if field == "weight" and isinstance(node, nir.Linear | nir.Affine) else 1):
+        if value.ndim != _dimensions(node, field) and not isinstance(node, WINDOWS):
             raise UserError(f"node {name!r}: {field} has {value.ndim} dimensions")
         if value.dtype.kind == "f" and not _all_finite(value):
             raise UserError(f"node {name!r}: {field} holds NaN or infinite values")
     if isinstance(node, nir.Affine) and node.bias.shape != node.weight.shape[:1]:
         raise UserError(f"node {name!r}: bias has shape {node.bias.shape}, weight {node.weight.shape}")
-    if isinstance(node, nir.LIF) and np.any(node.tau <= 0):
-        raise UserError(f"node {name!r}: tau must be positive, got {float(np.min(node.tau))}")
-    if isinstance(node, nir.LIF) and 0 < np.min(node.tau) < DT * (1 - STEP):
-        raise UserError(
-            f"node {name!r}: a step of {DT} s is longer than its time constant, {float(np.min(node.tau))} s"
-        )
+    if isinstance(node, WINDOWS):
+        geometry(name, node, tuple(int(n) for n in np.ravel(_told(name, node))))
+    for field in TIME_CONSTANTS:
+        tau = getattr(node, field, None)
+        if tau is not None and np.any(tau <= 0):
+            raise UserError(f"node {name!r}: {field} must be positive, got {float(np.min(tau))}")
+        if tau is not None and 0 < np.min(tau) < DT * (1 - STEP):
+            raise UserError(f"node {name!r}: a step of {DT} s is longer than its time constant, {float(np.min(tau))} s")
     if isinstance(node, nir.Delay) and np.any(node.delay <= 0):
         raise UserError(f"node {name!r}: delay must be positive, got {float(np.min(node.delay))}")
     if not 0 < width(node) <= MAX_VALUES or not 0 < width(node, "input") <= MAX_VALUES:
         raise UserError(f"node {name!r}: {width(node)} values a time step; 1 to {MAX_VALUES:,} can be run")
+
+
+def _dimensions(node: nir.NIRNode, field: str) -> int:
+    return 2 if field == "weight" and isinstance(node, nir.Linear | nir.Affine) else 1
+
+
+def _told(name: str, node: nir.NIRNode) -> np.ndarray:
+    shape = (node.input_type or {}).get("input")
+    if shape is None:
+        raise UserError(f"node {name!r}: nothing tells the shape of its input")
+    return np.asarray(shape)
 
 
 def _check_width(name: str, weight: np.ndarray) -> None:

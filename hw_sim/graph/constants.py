@@ -43,6 +43,52 @@ def lif(name: str, node: nir.LIF, integer: bool, fraction: int) -> tuple[Arrays,
     return (decay, np.minimum(mantissa, fp.THRESHOLD_LIMIT)), bool(np.all(decay == 1 << fp.DECAY_BITS))
 
 
+def integrate_and_fire(name: str, node: nir.IF, integer: bool, fraction: int) -> Arrays:
+    """Constants; in integers those of a LIF that does not decay."""
+    r = np.ravel(node.r) * DT
+    if not integer:
+        return r, node.v_reset, node.v_threshold
+    if np.any(node.v_reset) or np.any(r <= 0):
+        raise UserError(f"node {name!r}: integer IFs need v_reset = 0 and a positive r")
+    mantissa = np.floor(np.ravel(node.v_threshold) / r * 2.0**fraction)
+    if np.any(mantissa < 0) or np.any(mantissa > fp.THRESHOLD_LIMIT):
+        span = f"{int(mantissa.min())} to {int(mantissa.max())}"
+        raise UserError(f"node {name!r}: threshold mantissas from {span} do not fit {fp.THRESHOLD_LIMIT} (17 bits)")
+    return np.zeros(r.size), mantissa
+
+
+def neuron(name: str, node: nir.NIRNode, integer: bool, fraction: int) -> tuple[Op, Arrays, int]:
+    """The operation that fires, its constants and its mark."""
+    if isinstance(node, nir.Threshold):
+        node = nir.LIF(*(np.full(node.threshold.size, value) for value in (DT, 1.0, 0.0)), node.threshold)
+    elif isinstance(node, nir.CubaLIF):
+        node = nir.LIF(node.tau_mem, node.r, node.v_leak, node.v_threshold, node.v_reset)
+    if isinstance(node, nir.IF):
+        return Op.LIF if integer else Op.IF, integrate_and_fire(name, node, integer, fraction), 0
+    constants, forgets = lif(name, node, integer, fraction)
+    return Op.LIF, constants, int(forgets)
+
+
+def current(name: str, node: nir.CubaLIF | nir.CubaLI, integer: bool) -> Arrays:
+    """The synaptic current as a leaky integrator of its input, w_in times."""
+    refuse_integers(name, node, integer)
+    return DT / np.ravel(node.tau_syn), node.w_in, np.zeros(node.w_in.size)
+
+
+def membrane(name: str, node: nir.NIRNode, integer: bool) -> Arrays:
+    """The constants of an integrator: r alone where nothing leaks."""
+    refuse_integers(name, node, integer)
+    if isinstance(node, nir.I):
+        return (np.ravel(node.r) * DT,)
+    return DT / np.ravel(node.tau if isinstance(node, nir.LI) else node.tau_mem), node.r, node.v_leak
+
+
+def refuse_integers(name: str, node: nir.NIRNode, integer: bool) -> None:
+    """Raises UserError for nodes that float plans alone run."""
+    if integer:
+        raise UserError(f"node {name!r}: integer plans have no {type(node).__name__}")
+
+
 def scale(node: nir.Scale, integer: bool, fraction: int) -> tuple[np.ndarray, int]:
     """The factor and its shift, which turn an input with so many fraction bits into a signal."""
     factor = np.ravel(node.scale)

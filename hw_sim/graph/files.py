@@ -14,6 +14,7 @@ import nir
 import numpy as np
 
 from hw_sim.graph.check import SUPPORTED, check
+from hw_sim.graph.nested import DEEPEST
 from hw_sim.graph.screen import screened
 from spikegpt import files
 from spikegpt.errors import UserError
@@ -160,12 +161,30 @@ def _look(path: Path, budget: int) -> None:
     try:
         with h5py.File(path, "r") as file:
             reader = _Reader(budget, largest=LOOKED_AT)
-            reader.values(file["node"])
-            for name, group in file["node"]["nodes"].items():
-                with _named(name):
-                    reader.values(group)
+            _look_into(file["node"], reader)
     except DAMAGE as error:
         raise UserError(f"not a readable NIR graph: {_reason(error)}") from error
+
+
+def _look_into(graph: h5py.Group, reader: "_Reader", depth: int = 0) -> None:
+    reader.values(graph)
+    for name, group in _nodes(graph, depth):
+        with _named(name):
+            if "nodes" in group:
+                _look_into(group, reader, depth + 1)
+            else:
+                reader.values(group)
+
+
+def _nodes(graph: h5py.Group, depth: int) -> list[tuple[str, h5py.Group]]:
+    """The nodes of a group that holds a graph, by name. Raises UserError for one that lies too deep."""
+    if depth > DEEPEST:
+        raise UserError(f"graphs lie more than {DEEPEST} deep in one another")
+    held = graph["nodes"]
+    for name in held:
+        if not isinstance(held.get(name, getlink=True), h5py.HardLink):
+            raise UserError(f"{held.name}/{name} is a link to elsewhere")
+    return list(held.items())
 
 
 class _Reader:
@@ -225,12 +244,15 @@ class _Reader:
 
 
 def _graph(file: h5py.File, reader: _Reader) -> nir.NIRGraph:
-    root = file["node"]
+    return _subgraph(file["node"], reader)
+
+
+def _subgraph(root: h5py.Group, reader: _Reader, depth: int = 0) -> nir.NIRGraph:
     own = reader.values(root)
-    nodes = {}
-    for name, group in root["nodes"].items():
+    nodes: dict[str, nir.NIRNode] = {}
+    for name, group in _nodes(root, depth):
         with _named(name):
-            nodes[name] = _node(reader.values(group))
+            nodes[name] = _subgraph(group, reader, depth + 1) if "nodes" in group else _node(reader.values(group))
     edges = [(source.decode(), target.decode()) for source, target in own["edges"]]
     return nir.NIRGraph(nodes, edges, metadata=own.get("metadata", {}), type_check=False)
 

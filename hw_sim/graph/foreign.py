@@ -1,132 +1,150 @@
-"""Graphs of other tools (chains and trees of Affine, Linear, Scale, Delay, LIF on real inputs) in our conventions.
+"""Graphs of other tools, on real inputs, in our conventions: flat vectors, Euler steps of DT, a Delay in every loop.
 
 The event simulator reads tokens. `drive` therefore makes the time step the token: a table holds one input vector a
 step. Each pass keeps what the network computes; what cannot be kept is refused with the node's name.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import nir
 import numpy as np
 
-from hw_sim.graph.check import STEP, check, width
-from hw_sim.graph.extensions import DT
+from hw_sim.graph.check import MAX_VALUES, check
+from hw_sim.graph.conventions import in_steps, told
 from hw_sim.graph.files import load
+from hw_sim.graph.nested import inlined, with_previous_spikes
+from hw_sim.graph.windows import WINDOWS, geometry, out_shape
 from hw_sim.graph.wiring import Wiring
 from spikegpt.errors import UserError
 
-PER_NEURON = {"LIF": ("tau", "r", "v_leak", "v_reset", "v_threshold"), "Scale": ("scale",), "Delay": ("delay",)}
+Shape = tuple[int, ...]
+PER_NEURON = {
+    "LIF": ("tau", "r", "v_leak", "v_reset", "v_threshold"), "IF": ("r", "v_reset", "v_threshold"),
+    "LI": ("tau", "r", "v_leak"), "I": ("r",), "Threshold": ("threshold",), "Scale": ("scale",), "Delay": ("delay",),
+    "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
+    "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
+}  # fmt: skip
+STEP_KEY = "time_step"  # of metadata: what was taken for the file's time step, in words
 
 
-def read_foreign(path: str | Path, dt: float = DT) -> nir.NIRGraph:
-    """Read a file that another tool wrote for time steps of `dt` seconds; raises UserError naming node and cause."""
+def read_foreign(path: str | Path, dt: float | None = None, convention: str | None = None) -> nir.NIRGraph:
+    """Read a file that another tool wrote for time steps of `dt` seconds, by a convention of `conventions.NAMES`.
+
+    What is not given is what the file's writer is taken to have meant (`conventions.told`), which the graph's metadata
+    say under STEP_KEY. Raises UserError naming node and cause.
+    """
     graph = load(path)
     try:
-        if not dt > 0:
-            raise UserError(f"dt = {dt}: a time step must be positive")
-        require_steps(graph, dt)
-        for lower in (spread_parameters, lambda g: rescale_time(g, dt)):
-            graph = lower(graph)
+        graph = _connected(inlined(graph))
+        step = told(graph, dt, convention)
+        graph = with_previous_spikes(graph, step.dt)
+        graph = in_steps(flattened(graph), step)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     check(graph, str(path))
+    graph.metadata = {**graph.metadata, STEP_KEY: step.words}
     return graph
 
 
-def require_steps(graph: nir.NIRGraph, dt: float) -> None:
-    """Raise UserError where a step of `dt` is longer than a time constant, or a Delay is not one step."""
-    for name, node in graph.nodes.items():
-        if isinstance(node, nir.LIF) and node.tau.size and 0 < np.min(node.tau) < dt * (1 - STEP):
-            raise UserError(
-                f"node {name!r}: a step of {dt:g} s is longer than its time constant of {float(np.min(node.tau)):g} s: "
-                f"the membrane would overshoot; name the --dt that the tool used"
-            )
-        if isinstance(node, nir.Delay) and not np.allclose(node.delay, dt, rtol=STEP, atol=0):
-            least, most = float(np.min(node.delay)), float(np.max(node.delay))
-            span = f"{least:g} s" if least == most else f"{least:g} to {most:g} s"
-            raise UserError(f"node {name!r}: a delay of {span}; delays of one step are run, here --dt {dt:g} s")
+def flattened(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """All values in vectors, and every neuron with parameters of its own where a tool stored one for all.
 
-
-def spread_parameters(graph: nir.NIRGraph) -> nir.NIRGraph:
-    """Give every neuron its own parameters where a tool stored one for all (a scalar, or one value).
-
-    Preserves every value; Input and Output take the width of what they meet.
+    Preserves every value. Input and Output take the shape of what they meet, and keep it beside the vector's.
     """
-    wiring, nodes = Wiring(_connected(graph)), dict(graph.nodes)
-    widths: dict[str, int] = {}
-    for name in wiring.order:
-        node, sources = nodes[name], wiring.sources[name]
-        if isinstance(node, nir.Input):
-            readers = [nodes[r].weight.shape[-1] for r in wiring.readers[name] if hasattr(nodes[r], "weight")]
-            widths[name] = readers[0] if readers else int(np.ravel(node.input_type["input"])[-1])
-            nodes[name] = nir.Input({"input": np.array([widths[name]])})
-            continue
-        kind = type(node).__name__
-        if kind not in PER_NEURON and not isinstance(node, nir.Output):
-            widths[name] = width(node)
-            continue
-        known = [widths[s] for s in sources if s in widths]
-        if not known and isinstance(node, nir.Delay):  # in a loop it comes before what it reads
-            known = [node.delay.size]
-        if not known:
-            raise UserError(f"node {name!r}: nothing tells how many values reach it")
-        widths[name] = known[0]
-        if isinstance(node, nir.Output):
-            nodes[name] = nir.Output({"output": np.array([known[0]])})
-        else:
-            spread = {field: _spread(name, field, getattr(node, field), known[0]) for field in PER_NEURON[kind]}
-            nodes[name] = type(node)(**spread)
-    return nir.NIRGraph(nodes, graph.edges, metadata=graph.metadata, type_check=False)
-
-
-def rescale_time(graph: nir.NIRGraph, dt: float) -> nir.NIRGraph:
-    """Scale time constants and delays so that a step of `dt` becomes one of DT; preserves every value at every step."""
-    nodes = dict(graph.nodes)
+    nodes: dict[str, nir.NIRNode] = {}
+    shapes = shapes_of(graph)
+    wiring = Wiring(graph)
     for name, node in graph.nodes.items():
-        if isinstance(node, nir.LIF):
-            nodes[name] = replace(node, tau=node.tau * (DT / dt))
-        elif isinstance(node, nir.Delay):
-            nodes[name] = replace(node, delay=node.delay * (DT / dt))
+        shape, kind = shapes[name], type(node).__name__
+        n = np.array([int(np.prod(shape))])
+        if isinstance(node, nir.Input):
+            new: nir.NIRNode = nir.Input({"input": n})
+        elif isinstance(node, nir.Output):
+            new = nir.Output({"output": n})
+        elif kind in PER_NEURON:
+            new = type(node)(**{f: _spread(name, f, getattr(node, f), shape) for f in PER_NEURON[kind]})
+        elif isinstance(node, (*WINDOWS, nir.Flatten)):
+            new = type(node)(**{f: v for f, v in vars(node).items() if f not in ("input_type", "output_type")},
+                             **({"input_type": {"input": n}} if isinstance(node, nir.Flatten) else {}))  # fmt: skip
+            new.input_type = {"input": np.array(shapes[wiring.sources[name][0]])}
+            new.output_type = {"output": np.array(shape)}
+        else:
+            new = node
+        nodes[name] = new
     return nir.NIRGraph(nodes, graph.edges, metadata=graph.metadata, type_check=False)
+
+
+def shapes_of(graph: nir.NIRGraph) -> dict[str, Shape]:
+    """The shape that each node puts out. Raises UserError where nothing tells, or a window does not fit."""
+    wiring, found = Wiring(graph), dict[str, Shape]()
+    delays = [name for name, node in graph.nodes.items() if isinstance(node, nir.Delay)]
+    order = [name for name in wiring.order if name not in delays]
+    for name in [*order, *delays, *order]:  # a Delay, and what it alone feeds, may come before what it reads
+        if name in found:
+            continue
+        shape = _shape(name, graph.nodes[name], [found[s] for s in wiring.sources[name] if s in found], wiring)
+        if shape is not None:
+            if np.prod([int(n) for n in shape], dtype=object) > MAX_VALUES:
+                raise UserError(f"node {name!r}: shape {shape} holds more than {MAX_VALUES:,} values")
+            found[name] = shape
+    for name in graph.nodes:
+        if name not in found:
+            raise UserError(f"node {name!r}: nothing tells how many values reach it")
+    return found
+
+
+def _shape(name: str, node: nir.NIRNode, read: list[Shape], wiring: Wiring) -> Shape | None:
+    if isinstance(node, nir.Input):
+        widths = [n.weight.shape[-1] for r in wiring.readers[name]
+                  if isinstance(n := wiring.graph.nodes[r], nir.Linear | nir.Affine)]  # fmt: skip
+        return (widths[0],) if widths else tuple(int(n) for n in np.ravel(node.input_type["input"]))
+    if isinstance(node, nir.Linear | nir.Affine):
+        return (node.weight.shape[0],)
+    if isinstance(node, WINDOWS):
+        if len(wiring.sources[name]) > 1 and len(set(read)) > 1:
+            raise UserError(f"node {name!r}: inputs of shapes {', '.join(map(str, read))} meet")
+        return out_shape(node, geometry(name, node, read[0])) if read else None
+    if isinstance(node, nir.Flatten):
+        return (int(np.prod(read[0])),) if read else None
+    fields = PER_NEURON.get(type(node).__name__, ())
+    if not fields and not isinstance(node, nir.Output):
+        return tuple(int(n) for n in np.ravel(node.output_type["output"]))
+    if read:
+        return read[0]
+    own = [np.shape(getattr(node, field)) for field in fields]
+    return max(own, key=lambda s: int(np.prod(s))) if any(own) else None
 
 
 def drive(graph: nir.NIRGraph, inputs: np.ndarray) -> nir.NIRGraph:
-    """The graph with inputs (T, n) built in: its token t is the input of step t, for `Simulator.run(np.arange(T))`.
+    """The graph with inputs (T, ..) built in: its token t is the input of step t, for `Simulator.run(np.arange(T))`.
 
-    An Affine becomes a Linear beside a table that puts its bias out at every step. Raises UserError when the inputs do
-    not fit.
+    Raises UserError when the inputs do not fit.
     """
     sources = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
     if len(sources) != 1:
         raise UserError(f"the graph has {len(sources)} Inputs; one is needed")
     (source,) = sources
     n = int(graph.nodes[source].output_type["output"][0])
-    if inputs.ndim != 2 or inputs.shape[1] != n or not len(inputs):
+    if inputs.ndim < 2 or int(np.prod(inputs.shape[1:])) != n or not len(inputs):
         raise UserError(f"inputs have shape {inputs.shape}; {n} values a time step are needed, as (T, {n})")
     if inputs.dtype.kind not in "fiub" or not np.isfinite(inputs).all():
         raise UserError("inputs must be finite numbers")
     steps, edges = f"{source}_step", [*graph.edges, (f"{source}_step", source)]
     nodes = {**graph.nodes, steps: nir.Input({"input": np.array([len(inputs)])})}
-    nodes[source] = nir.Linear(np.ascontiguousarray(inputs.T, np.float32))
-    wiring = Wiring(graph)
-    for name, node in graph.nodes.items():
-        if not isinstance(node, nir.Affine):
-            continue
-        nodes[name] = nir.Linear(node.weight)
-        if np.any(node.bias):
-            nodes[f"{name}_bias"] = nir.Linear(np.repeat(node.bias[:, None], len(inputs), axis=1))
-            edges += [(steps, f"{name}_bias"), *((f"{name}_bias", reader) for reader in wiring.readers[name])]
+    nodes[source] = nir.Linear(np.ascontiguousarray(inputs.reshape(len(inputs), n).T, np.float32))
     driven = nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)
     check(driven, "driven graph")
     return driven
 
 
-def _spread(name: str, field: str, value: np.ndarray, n: int) -> np.ndarray:
-    flat = np.ravel(np.asarray(value))
-    if flat.size not in (1, n):
-        raise UserError(f"node {name!r}: {field} holds {flat.size} values for {n} neurons")
-    return np.broadcast_to(flat, n)
+def _spread(name: str, field: str, value: np.ndarray, shape: Shape) -> np.ndarray:
+    n, held = int(np.prod(shape)), np.asarray(value)
+    if held.size in (1, n):
+        return np.ravel(np.broadcast_to(np.ravel(held), n))
+    try:
+        return np.ravel(np.broadcast_to(held, shape))
+    except ValueError:
+        raise UserError(f"node {name!r}: {field} holds {held.size} values for {n} neurons") from None
 
 
 def _connected(graph: nir.NIRGraph) -> nir.NIRGraph:
@@ -134,4 +152,8 @@ def _connected(graph: nir.NIRGraph) -> nir.NIRGraph:
         for end in edge:
             if end not in graph.nodes:
                 raise UserError(f"edge {edge[0]!r} to {edge[1]!r}: there is no node {end!r}")
+    fed = {target for _, target in graph.edges}
+    for name, node in graph.nodes.items():
+        if name not in fed and isinstance(node, (*WINDOWS, nir.Flatten)):
+            raise UserError(f"node {name!r} has no input")
     return graph

@@ -5,10 +5,12 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from hw_sim.graph.check import check
+from hw_sim.graph.check import check, width
 from hw_sim.graph.extensions import DT
+from hw_sim.graph.windows import CONVOLUTIONS
 from hw_sim.graph.wiring import Wiring
 from hw_sim.plan.fixed_point import THRESHOLD_LIMIT
+from spikegpt.errors import UserError
 
 BITS = 8  # of a weight by default: symmetric, -127 to 127
 
@@ -47,30 +49,44 @@ def prune_matrices(graph: nir.NIRGraph, share: float) -> nir.NIRGraph:
         weight = graph.nodes[name].weight.copy()
         weight.flat[np.argsort(np.abs(weight), axis=None, kind="stable")[: int(share * weight.size)]] = 0
         nodes[name] = nir.Linear(weight)
-    return nir.NIRGraph(nodes, list(graph.edges), metadata={**graph.metadata, "pruned": share})
+    return nir.NIRGraph(nodes, list(graph.edges), metadata={**graph.metadata, "pruned": share}, type_check=False)
 
 
 def round_matrices(graph: nir.NIRGraph, bits: int = BITS) -> nir.NIRGraph:
     """Round every matrix to symmetric integers with one scale an output channel, followed by a Scale that holds it.
 
     Integers of the body have `bits` bits, those of the head 8, all in int8: weights change by at most half a step,
-    max |w| / (2^bits - 2) of the channel. The embedding stays a float table: a look-up has no synapses.
+    max |w| / (2^bits - 2) of the channel. The embedding stays a float table: a look-up has no synapses. Raises
+    UserError naming a node with a bias.
     """
     wiring, nodes, edges, on_chip = Wiring(graph), dict(graph.nodes), list(graph.edges), set(body(graph))
     for name, node in graph.nodes.items():
-        if not isinstance(node, nir.Linear) or wiring.embeds(name):
+        if not isinstance(node, (nir.Linear, nir.Affine, *CONVOLUTIONS)) or wiring.embeds(name):
             continue
+        if np.any(getattr(node, "bias", 0)):
+            raise UserError(f"node {name!r}: integer plans add no bias, and this {type(node).__name__} has one")
         limit = (1 << (bits if name in on_chip else BITS) - 1) - 1
-        largest = np.abs(node.weight).max(axis=1)
+        largest = np.abs(node.weight).reshape(len(node.weight), -1).max(axis=1)
         scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
-        rounded = np.clip(np.rint(node.weight / scale[:, None]), -limit, limit).astype(np.int8)
-        nodes[name] = nir.Linear(rounded)
+        step = scale.reshape(-1, *(1,) * (node.weight.ndim - 1))
+        nodes[name] = with_weight(node, np.clip(np.rint(node.weight / step), -limit, limit).astype(np.int8))
+        scale = np.repeat(scale, width(node) // len(scale))
         behind = f"{name}_scale"
         while behind in nodes:  # any name may be another node's
             behind += "_"
         nodes[behind] = nir.Scale(scale)
         edges = [(behind if a == name else a, b) for a, b in edges] + [(name, behind)]
-    return nir.NIRGraph(nodes, edges, metadata={**graph.metadata, "precision": "int8", "body_bits": bits})
+    metadata = {**graph.metadata, "precision": "int8", "body_bits": bits}
+    return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
+
+
+def with_weight(node: nir.NIRNode, weight: np.ndarray) -> nir.NIRNode:
+    """A matrix or a convolution without bias, of other weights."""
+    if not isinstance(node, CONVOLUTIONS):
+        return nir.Linear(weight)
+    other = replace(node, weight=weight)
+    other.input_type, other.output_type = node.input_type, node.output_type
+    return other
 
 
 def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
@@ -82,7 +98,9 @@ def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
     wiring, nodes, edges = Wiring(graph), dict(graph.nodes), list(graph.edges)
     for name, node in graph.nodes.items():
         sources = wiring.sources[name]
-        if not isinstance(node, nir.LIF) or len(sources) != 1 or np.any(node.v_leak) or np.any(node.v_reset):
+        if not isinstance(node, nir.LIF | nir.IF) or len(sources) != 1 or np.any(node.v_reset):
+            continue
+        if np.any(getattr(node, "v_leak", 0)):
             continue
         (source,) = sources
         scale = graph.nodes[source]
@@ -90,12 +108,15 @@ def fold_scales_into_thresholds(graph: nir.NIRGraph) -> nir.NIRGraph:
         if not isinstance(scale, nir.Scale) or wiring.readers[source] != [name] or len(feeders) != 1:
             continue
         matrix = graph.nodes[feeders[0]]
-        if not isinstance(matrix, nir.Linear) or not wiring.spike_fed(feeders[0]) or np.any(scale.scale <= 0):
+        if not isinstance(matrix, (nir.Linear, *CONVOLUTIONS)) or not wiring.spike_fed(feeders[0]):
+            continue
+        if np.any(scale.scale <= 0):
             continue
         threshold = node.v_threshold / scale.scale.astype(np.float64)
-        if np.max(threshold * node.tau / DT) > THRESHOLD_LIMIT:
+        gain = node.r * DT if isinstance(node, nir.IF) else DT / node.tau
+        if np.max(threshold / gain) > THRESHOLD_LIMIT:
             continue
         nodes[name] = replace(node, v_threshold=threshold)
         del nodes[source]
         edges = [(a, b) for a, b in edges if a != source and b != source] + [(feeders[0], name)]
-    return nir.NIRGraph(nodes, edges, metadata=graph.metadata)
+    return nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)

@@ -1,128 +1,26 @@
-"""From a NIR graph to a plan. A graph whose matrices are int8 gives an integer plan.
-
-Every signal of an integer plan is an integer with a known number of fraction bits: FRACTION_BITS behind every
-operation, fewer only between a matrix and the Scale or LIF that reads it.
-"""
-
-from collections.abc import Callable
+"""From a NIR graph to a plan: the rows of each kind of node. A graph whose matrices are int8 gives an integer plan."""
 
 import nir
 import numpy as np
 
 from hw_sim.graph import constants as constants_of
+from hw_sim.graph.builder import Builder
 from hw_sim.graph.extensions import DT, Place, SquaredReLU
-from hw_sim.graph.pieces import Piece, filled
-from hw_sim.graph.wiring import Wiring
-from hw_sim.plan import OPERATIONS, Op, Plan, Row
+from hw_sim.graph.pieces import filled
+from hw_sim.graph.windows import CONVOLUTIONS, POOLS, geometry, laid_out
+from hw_sim.graph.wiring import NEURONS, Wiring
+from hw_sim.plan import OPERATIONS, Op, Plan
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.memory import reuse_signals, write_delays_early
+from hw_sim.plan.ops.matrices import SPIKES, SUMS
+from hw_sim.plan.ops.spatial import Geometry
 from spikegpt.errors import UserError
 
 SPARSE = 0.25  # share of zeros from which on a matrix counts as stored without them: rounding to int8 makes a few
 
 
-class _Builder:
-    def __init__(self, wiring: Wiring):
-        self.wiring, self.nodes = wiring, wiring.graph.nodes
-        matrices = (n for k, n in self.nodes.items() if isinstance(n, nir.Linear) and not wiring.embeds(k))
-        kinds = {n.weight.dtype.kind for n in matrices}
-        if not kinds or not kinds <= {"f", "i"} or len(kinds) > 1:
-            raise UserError("a graph needs matrices that are all floating-point or all int8")
-        self.integer = kinds == {"i"}
-        self.names: list[str] = []
-        self.table: list[Row] = []
-        self.weights: list[Piece] = []
-        self.constants: list[Piece] = []
-        self.state: list[Piece] = []
-        self.sizes = {"w": 0, "c": 0, "s": 0, "x": 0, "e": 0}
-        self.starts: list[int] = []  # of every vector of signals
-        self.output: dict[str, int] = {}  # node -> where its output lies in the signals
-        self.events: dict[str, int] = {}  # LIF -> its event list
-        self.fraction: dict[str, int] = {}  # node -> fraction bits of its output
-        self.fraction_in: dict[str, int] = {}  # node -> those of its input
-
-    def emit(self, name: str, op: Op, **fields: int) -> None:
-        self.names.append(name)
-        self.table.append(Row(int(op), *(int(fields.get(f, 0)) for f in Row._fields[1:])))
-
-    def put(self, name: str, buffer: str, *arrays: np.ndarray, convert: Callable = np.asarray) -> int:
-        """Append arrays to a buffer, to be converted when it is filled; returns the offset of the first."""
-        at = self.sizes[buffer]
-        for array in arrays:
-            pieces = {"w": self.weights, "c": self.constants, "s": self.state}[buffer]
-            pieces.append(Piece(name, np.asarray(array), convert))
-            self.sizes[buffer] += array.size
-        return at
-
-    def signal(self, n: int) -> int:
-        self.starts.append(self.sizes["x"])
-        self.sizes["x"] += n
-        return self.starts[-1]
-
-    def read(self, name: str, n: int) -> int:
-        """Where the summed (or placed) input of a node lies; emits what brings it there."""
-        sources = self.wiring.sources[name]
-        if not sources:
-            raise UserError(f"node {name!r} has no input")
-        if any(isinstance(self.nodes[s], Place) for s in sources):
-            return self.read_placed(name, sources, n)
-        for source in sources:
-            if self.width(source) != n:
-                raise UserError(f"edge {source!r} to {name!r}: {self.width(source)} values meet {n}")
-        self.meet(name, {self.fraction[s] for s in sources})
-        if len(sources) == 1:
-            return self.output[sources[0]]
-        at, total = self.signal(n), self.output[sources[0]]
-        for source in sources[1:]:
-            self.emit(name, Op.ADD, x=total, z=self.output[source], y=at, n_in=n, n_out=n)
-            total = at
-        return at
-
-    def meet(self, name: str, fractions: set[int]) -> None:
-        """Note the fraction bits of a node's input. Raises UserError where several meet."""
-        if len(fractions) > 1:
-            raise UserError(f"node {name!r} reads integers of different scale; put a Scale before each")
-        (self.fraction_in[name],) = fractions
-
-    def need_signals(self, name: str) -> None:
-        """Raises UserError unless the input that was read has the fraction bits of a signal."""
-        if self.fraction_in[name] != self.signal_bits:
-            raise UserError(f"node {name!r} reads an unscaled matrix output; put a Scale before it")
-
-    def read_pair(self, name: str, n: int) -> tuple[int, int]:
-        """Where the first and the last n of 2 n inputs lie; two Places that hold one each need no copy."""
-        sources = self.wiring.sources[name]
-        places = {
-            int(node.offset[0]): source
-            for source in sources
-            if isinstance(node := self.nodes[source], Place) and node.shape.tolist() == [n, 2 * n]
-        }
-        if len(sources) == 2 and places.keys() == {0, n}:
-            x, z = self.read(places[0], n), self.read(places[n], n)
-            self.meet(name, {self.fraction_in[place] for place in places.values()})
-            return x, z
-        x = self.read(name, 2 * n)
-        return x, x + n
-
-    def read_placed(self, name: str, sources: list[str], n: int) -> int:
-        at, taken = self.signal(n), np.zeros(n, bool)
-        for source in sources:
-            place = self.nodes[source]
-            if not isinstance(place, Place) or int(place.shape[1]) != n:
-                raise UserError(f"node {name!r} mixes Place with other inputs, or sizes that differ from {n}")
-            low, width = int(place.offset[0]), int(place.shape[0])
-            if taken[low : low + width].any():
-                raise UserError(f"node {name!r}: two Places overlap")
-            taken[low : low + width] = True
-            inner = self.read(source, width)
-            self.emit(name, Op.COPY, x=inner, y=at + low, n_in=width, n_out=width)
-        self.meet(name, {self.fraction_in[source] for source in sources})
-        if not taken.all():
-            raise UserError(f"node {name!r}: its Places leave {int((~taken).sum())} of {n} inputs open")
-        return at
-
-    def width(self, name: str) -> int:
-        return int(np.prod(np.asarray(self.nodes[name].output_type["output"])))
+class _Nodes(Builder):
+    """The rows of each kind of node."""
 
     def add(self, name: str) -> None:
         node = self.nodes[name]
@@ -130,10 +28,21 @@ class _Builder:
             return
         if isinstance(node, nir.Delay):
             self.add_delay(name, node)
+        elif isinstance(node, nir.Flatten):
+            self.add_flatten(name)
         elif isinstance(node, nir.Linear):
             self.add_linear(name, node)
-        elif isinstance(node, nir.LIF):
-            self.add_lif(name, node)
+        elif isinstance(node, nir.Affine):
+            self.add_linear(name, node)
+            self.add_offset(name, node.bias)
+        elif isinstance(node, CONVOLUTIONS):
+            self.add_convolution(name, node)
+        elif isinstance(node, POOLS):
+            self.add_pool(name, node)
+        elif isinstance(node, NEURONS):
+            self.add_neuron(name, node)
+        elif isinstance(node, nir.LI | nir.I | nir.CubaLI):
+            self.add_integrator(name, node)
         elif isinstance(node, nir.Scale):
             self.add_scale(name, node)
         elif isinstance(node, nir.Output):
@@ -143,27 +52,30 @@ class _Builder:
         else:
             self.add_operation(name, node)
 
-    def place_output(self, name: str, n: int, fraction: int) -> int:
-        self.output[name], self.fraction[name] = self.signal(n), fraction
-        return self.output[name]
-
-    @property
-    def signal_bits(self) -> int:
-        return fp.FRACTION_BITS if self.integer else 0
-
     def add_delay(self, name: str, node: nir.Delay) -> None:
-        if not np.allclose(node.delay, DT, rtol=1e-6):
-            raise UserError(f"node {name!r}: delays of {DT} s (one token) are supported, got {np.max(node.delay)}")
-        n = node.delay.size
-        s = self.put(name, "s", np.zeros(n))
-        self.emit(name, Op.DELAY_READ, y=self.place_output(name, n, self.signal_bits), n_in=n, n_out=n, s=s)
+        steps = np.rint(node.delay / DT)
+        if not np.allclose(node.delay, steps * DT, rtol=1e-6) or steps.min() < 1:
+            raise UserError(f"node {name!r}: delays of whole steps of {DT} s are run, got {np.max(node.delay)}")
+        n, longest = node.delay.size, int(steps.max())
+        s = self.put(name, "s", np.zeros(n * longest))
+        c = self.put(name, "c", steps) if longest > 1 else 0
+        y = self.place_output(name, n, self.signal_bits)
+        self.emit(name, Op.DELAY_READ, y=y, n_in=n, n_out=n, s=s, c=c, shift=longest if longest > 1 else 0)
 
     def end_delay(self, name: str) -> None:
         read = self.table[self.names.index(name)]
-        self.emit(name, Op.DELAY_WRITE, x=self.read(name, read.n_out), n_in=read.n_out, n_out=read.n_out, s=read.s)
+        n, x = read.n_out, self.read(name, read.n_out)
+        self.emit(name, Op.DELAY_WRITE, x=x, n_in=n, n_out=n, s=read.s, shift=read.shift)
         self.need_signals(name)
 
-    def add_linear(self, name: str, node: nir.Linear) -> None:
+    def add_flatten(self, name: str) -> None:
+        """What is flat already: its input by another name."""
+        sources = self.wiring.sources[name]
+        self.output[name], self.fraction[name] = self.read(name, self.width(name)), self.fraction_in[name]
+        if len(sources) == 1 and sources[0] in self.events:
+            self.events[name] = self.events[sources[0]]
+
+    def add_linear(self, name: str, node: nir.Linear | nir.Affine) -> None:
         n_out, n_in = node.weight.shape
         if self.wiring.embeds(name):
             table = node.weight.T
@@ -178,20 +90,80 @@ class _Builder:
             sparse = np.count_nonzero(node.weight) <= (1 - SPARSE) * node.weight.size
             self.emit(name, Op.EVENTS, x=x, y=y, n_in=n_in, n_out=n_out, w=w, e=self.events[source], shift=sparse)
             return
-        sparse = isinstance(self.nodes[source], SquaredReLU)  # about half of its values are zero
+        mark = self.mark(name)
+        sparse = mark or isinstance(self.nodes[source], SquaredReLU)  # about half of its values are zero
         w = self.put(name, "w", node.weight.T if sparse else node.weight)
         y = self.place_output(name, n_out, self.fraction_in[name])
-        self.emit(name, Op.SPARSE if sparse else Op.DENSE, x=x, y=y, n_in=n_in, n_out=n_out, w=w)
+        self.emit(name, Op.SPARSE if sparse else Op.DENSE, x=x, y=y, n_in=n_in, n_out=n_out, w=w, shift=mark)
 
-    def add_lif(self, name: str, node: nir.LIF) -> None:
-        n = node.tau.size
+    def mark(self, name: str) -> int:
+        """What skips zeros is told: that it reads spikes which a Delay kept, or sums of spikes."""
+        return SPIKES if self.wiring.spike_fed(name) else SUMS if self.wiring.sums_fed(name) else 0
+
+    def add_offset(self, name: str, bias: np.ndarray) -> None:
+        """Adds to the output of a node a bias for every value of it, if there is any."""
+        if not np.any(bias):
+            return
+        if self.integer:
+            raise UserError(f"node {name!r}: integer plans have no bias")
+        n, x = self.width(name), self.output[name]
+        c = self.put(name, "c", np.repeat(np.broadcast_to(bias, bias.shape), n // bias.size))
+        self.emit(name, Op.OFFSET, x=x, y=self.place_output(name, n, 0), n_in=n, n_out=n, c=c)
+
+    def add_convolution(self, name: str, node: nir.Conv1d | nir.Conv2d) -> None:
+        window = self.window(name, node)
+        x, source = self.read(name, window.n_in), self.wiring.sources[name][0]
+        c, w = self.put(name, "c", np.array(window)), self.put(name, "w", laid_out(node, window))
+        fields = {"x": x, "n_in": window.n_in, "n_out": window.n_out, "w": w, "c": c}
+        if self.wiring.spike_fed(name) and source in self.events:
+            y = self.place_output(name, window.n_out, 0)
+            self.emit(name, Op.CONV_EVENTS, y=y, e=self.events[source], **fields)
+        else:
+            y = self.place_output(name, window.n_out, self.fraction_in[name])
+            self.emit(name, Op.CONV, y=y, shift=self.mark(name), **fields)
+        bias = np.ravel(node.bias)
+        self.add_offset(name, np.broadcast_to(bias, window.out_channels))
+
+    def add_pool(self, name: str, node: nir.SumPool2d | nir.AvgPool2d) -> None:
+        window = self.window(name, node)
+        x, mean = self.read(name, window.n_in), isinstance(node, nir.AvgPool2d)
+        if mean and self.integer:
+            raise UserError(f"node {name!r}: an AvgPool2d divides, which integer plans do not; use SumPool2d")
+        share = np.array([1 / (window.kernel_height * window.kernel_width)])
+        c = self.put(name, "c", np.array(window), *((share,) if mean else ()))
+        y = self.place_output(name, window.n_out, self.fraction_in[name])
+        self.emit(name, Op.POOL, x=x, y=y, n_in=window.n_in, n_out=window.n_out, c=c, shift=mean)
+
+    def window(self, name: str, node: nir.NIRNode) -> Geometry:
+        return geometry(name, node, tuple(int(n) for n in np.ravel(node.input_type["input"])))
+
+    def add_neuron(self, name: str, node: nir.NIRNode) -> None:
+        """A population: its current if it has one, then the operation that fires."""
+        n = self.width(name)
         x = self.read(name, n)
-        constants, forgets = constants_of.lif(name, node, self.integer, self.fraction_in[name])
-        c, s, e = self.put(name, "c", *constants), self.put(name, "s", np.zeros(n)), self.sizes["e"]
+        if isinstance(node, nir.CubaLIF):
+            x = self.add_leak(name, x, constants_of.current(name, node, self.integer), place=False)
+        op, constants, mark = constants_of.neuron(name, node, self.integer, self.fraction_in[name])
+        c, e = self.put(name, "c", *constants), self.sizes["e"]
+        s = self.put(name, "s", np.zeros(n))
         self.events[name] = e
         self.sizes["e"] += n
         y = self.place_output(name, n, self.signal_bits)
-        self.emit(name, Op.LIF, x=x, y=y, n_in=n, n_out=n, c=c, s=s, e=e, shift=forgets)
+        self.emit(name, op, x=x, y=y, n_in=n, n_out=n, c=c, s=s, e=e, shift=mark)
+
+    def add_integrator(self, name: str, node: nir.NIRNode) -> None:
+        x = self.read(name, self.width(name))
+        if isinstance(node, nir.CubaLI):
+            x = self.add_leak(name, x, constants_of.current(name, node, self.integer), place=False)
+        self.add_leak(name, x, constants_of.membrane(name, node, self.integer))
+
+    def add_leak(self, name: str, x: int, constants: tuple[np.ndarray, ...], place: bool = True) -> int:
+        """An integrator over the signals at x; returns where its state goes, which `place` makes the node's output."""
+        n = self.width(name)
+        c, s = self.put(name, "c", *constants), self.put(name, "s", np.zeros(n))
+        y = self.place_output(name, n, 0) if place else self.signal(n)
+        self.emit(name, Op.LI, x=x, y=y, n_in=n, n_out=n, c=c, s=s, shift=len(constants) == 1)
+        return y
 
     def add_scale(self, name: str, node: nir.Scale) -> None:
         n = node.scale.size
@@ -233,7 +205,7 @@ def build(graph: nir.NIRGraph) -> Plan:
     readers = [k for k, sources in wiring.sources.items() if inputs[0] in sources]
     if any(not isinstance(graph.nodes[k], nir.Linear) for k in readers):
         raise UserError(f"node {readers[0]!r} reads the token directly; only a Linear (an embedding table) can")
-    builder = _Builder(wiring)
+    builder = _Nodes(wiring)
     for name in wiring.order:
         builder.add(name)
     for name in wiring.order:

@@ -8,7 +8,9 @@ import nir
 from hw_sim.graph.extensions import Place
 from spikegpt.errors import UserError
 
-NEURONS = (nir.LIF,)  # nodes that put out spikes
+NEURONS = (nir.LIF, nir.IF, nir.CubaLIF, nir.Threshold)  # nodes that put out spikes
+POOLS = (nir.SumPool2d, nir.AvgPool2d)  # nodes that put out sums of what they read
+CARRIERS = (nir.Delay, nir.Flatten, Place)  # nodes that only move what they read
 CYCLE = 8  # nodes of a cycle that an error names
 
 
@@ -98,12 +100,30 @@ class Wiring:
 
     @cached_property
     def spiking(self) -> set[str]:
-        """The nodes that put out nothing but spikes: neurons, and what only delays or places spikes."""
+        """The nodes that put out nothing but spikes: neurons, and what only delays, places or lines up spikes."""
         found = {name for name, node in self.graph.nodes.items() if isinstance(node, NEURONS)}
-        carriers = [name for name, node in self.graph.nodes.items() if isinstance(node, nir.Delay | Place)]
+        carriers = [name for name, node in self.graph.nodes.items() if isinstance(node, CARRIERS)]
         while new := {name for name in carriers if name not in found and self._reads_one_of(name, found)}:
             found |= new
         return found
+
+    @cached_property
+    def summed(self) -> set[str]:
+        """The nodes that put out sums of spikes: pools behind them, and what only delays, places or lines those up."""
+        found: set[str] = set()
+        kinds = (*POOLS, *CARRIERS)
+        candidates = [name for name, node in self.graph.nodes.items() if isinstance(node, kinds)]
+        while new := {name for name in candidates if name not in self.spiking | found and self._adds(name, found)}:
+            found |= new
+        return found
+
+    def sums_fed(self, name: str) -> bool:
+        """Whether structure makes every input of this node a sum of spikes, and not one spike."""
+        return not self.spike_fed(name) and self._adds(name, self.summed)
+
+    def _adds(self, name: str, summed: set[str]) -> bool:
+        sources = self.sources[name]
+        return bool(sources) and all(source in self.spiking or source in summed for source in sources)
 
     def spike_fed(self, name: str) -> bool:
         """Whether only spikes reach this node: structure, not values (a dead layer looks binary by its values)."""

@@ -32,6 +32,25 @@ def lif(
     return spikes, np.where(spikes, v_reset, v)
 
 
+def integrate_and_fire(
+    x: np.ndarray, v: np.ndarray, r: np.ndarray, v_reset: np.ndarray, v_threshold: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """NIR's IF by one step of DT, all (n,), r per step: v += r x; spike at v > v_threshold. Returns as `lif`."""
+    v = v + r * x
+    spikes = v > v_threshold
+    return spikes, np.where(spikes, v_reset, v)
+
+
+def leak(x: np.ndarray, v: np.ndarray, rate: np.ndarray, r: np.ndarray, v_leak: np.ndarray) -> np.ndarray:
+    """NIR's LI by one Euler step of rate = DT / tau, all (n,)."""
+    return v + (r * x - v + v_leak) * rate
+
+
+def integrate(x: np.ndarray, v: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """NIR's I by one step of DT, all (n,), r per step."""
+    return v + r * x
+
+
 def fire(x: np.ndarray, v_threshold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The same with rate = r = 1 and v_leak = v_reset = 0, where v is x: the sum above would round."""
     spikes = x > v_threshold

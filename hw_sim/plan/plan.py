@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hw_sim.plan.ops import OPERATIONS, Given, Op, Operation, Row
+from hw_sim.plan.ops.spatial import Geometry, unrolled
 from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
 
@@ -69,11 +70,13 @@ class Plan:
         return OPERATIONS[Op(self.table[i, 0])]
 
     def matrix(self, i: int) -> np.ndarray:
-        """The weights of row i as (n_in, n_out), a view; (0, 0) where it has none."""
+        """The weights of row i as (n_in, n_out), a view, or a kernel unrolled; (0, 0) where it has none."""
         row, operation = self.row(i), self.operation(i)
         if not operation.matrix:
             return self.weights[:0].reshape(0, 0)
-        flat = self.weights[row.w : row.w + row.n_in * row.n_out]
+        flat = self.weights[row.w : row.w + operation.weights(row, self.constants)]
+        if operation.kernel:
+            return unrolled(flat, self.geometry(i))
         return flat.reshape(row.n_in, row.n_out) if operation.input_major else flat.reshape(row.n_out, row.n_in).T
 
     def parameters(self, i: int) -> tuple[np.ndarray, ...]:
@@ -85,6 +88,10 @@ class Plan:
             at += prod(shape)
         return tuple(found)
 
+    def geometry(self, i: int) -> Geometry:
+        """The window of row i, a convolution or a pool."""
+        return Geometry.of(self.constants[self.row(i).c :])
+
     def given(self, i: int) -> Given:
         """What is fixed of row i."""
         return Given(self.row(i), self.parameters(i), self.matrix(i))
@@ -92,7 +99,7 @@ class Plan:
     def held(self, i: int) -> slice:
         """Where in the state the vectors of row i lie; empty where it keeps none."""
         row, operation = self.row(i), self.operation(i)
-        return slice(row.s, row.s + max(operation.state_read, operation.state_written) * row.n_out)
+        return slice(row.s, row.s + operation.vectors(row) * row.n_out)
 
     @cached_property
     def matrices(self) -> tuple[int, ...]:

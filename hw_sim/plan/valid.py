@@ -5,6 +5,7 @@ from math import prod
 import numpy as np
 
 from hw_sim.plan.ops import OPERATIONS, Op, Row
+from hw_sim.plan.ops.spatial import Geometry
 from hw_sim.plan.plan import FIELDS, Plan
 from spikegpt.errors import UserError
 
@@ -37,19 +38,35 @@ def _fits(plan: Plan, row: Row, populations: set[tuple[int, int]]) -> bool:
     if row.op not in OPERATIONS or min(row.n_in, row.n_out) < 1 or not 0 <= row.shift <= SHIFT:
         return False
     operation, looks_up = OPERATIONS[Op(row.op)], row.op == Op.EMBED
-    if not operation.matrix and not looks_up and row.n_in != row.n_out:
+    if plan.integer and not operation.whole:
+        return False
+    if not operation.matrix and not operation.kernel and not looks_up and row.n_in != row.n_out:
         return False
     if (looks_up and row.n_in != plan.n_vocab) or (operation.listens and (row.e, row.n_in) not in populations):
         return False
     constants = sum(prod(shape) for shape in operation.parameters(row, plan.integer))
-    kept = max(operation.state_read, operation.state_written)
+    if row.c < 0 or row.c + constants > len(plan.constants):
+        return False
+    if operation.kernel and not _window(Geometry.of(plan.constants[row.c :]), row):
+        return False
+    if row.op == Op.DELAY_READ and row.shift > 1:
+        steps = plan.constants[row.c : row.c + row.n_out]
+        if not ((steps >= 1) & (steps <= row.shift)).all():
+            return False
     places = (
         (row.x, row.n_in if "x" in operation.reads else 0, plan.n_signals),
         (row.z, row.n_out if "z" in operation.reads else 0, plan.n_signals),
         (row.y, row.n_out if operation.writes else 0, plan.n_signals),
-        (row.w, row.n_in * row.n_out if operation.matrix else 0, len(plan.weights)),
-        (row.c, constants, len(plan.constants)),
-        (row.s, kept * row.n_out, len(plan.state)),
+        (row.w, operation.weights(row, plan.constants), len(plan.weights)),
+        (row.s, operation.vectors(row) * row.n_out, len(plan.state)),
         (row.e, row.n_out if operation.fires else 0, plan.n_events),
     )
     return all(at >= 0 and (not size or at + size <= room) for at, size, room in places)
+
+
+def _window(g: Geometry, row: Row) -> bool:
+    """Whether a window fits its row and reads no weight and no place that is not there."""
+    least = min(g[:10]) >= 1 and min(g.padding_y, g.padding_x) >= 0 and min(g.dilation_y, g.dilation_x, g.groups) >= 1
+    if not least or max(g) > MOST or g.channels % g.groups or g.out_channels % g.groups:
+        return False
+    return g.n_in == row.n_in and g.n_out == row.n_out

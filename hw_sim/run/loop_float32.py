@@ -7,11 +7,14 @@ import numpy as np
 from numba import njit
 
 from hw_sim.plan import Op
+from hw_sim.plan.ops.spatial import Geometry
 from hw_sim.run.mailbox import give, take
 from hw_sim.run.matrices import dense_float, events_float, sparse
+from hw_sim.run.windows import convolve, convolve_events, pool
 from spikegpt.fastmath import exp_nonpositive
 
 ONE, ZERO, LARGEST = np.float32(1), np.float32(0), np.finfo(np.float32).max
+WINDOW = len(Geometry._fields)  # constants that a window takes
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -51,6 +54,26 @@ def _fire(x, v_threshold, v, spikes, fired, events, y):
         faults += not abs(u) <= LARGEST
         y[j] = ONE if spike else ZERO
         v[j] = ZERO if spike else u
+    count = 0
+    for j in range(y.size):
+        events[count] = j
+        count += spikes[j]
+    return driven, faults, count
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _integrate_and_fire(x, r, v_reset, v_threshold, v, spikes, fired, events, y):
+    """Returns what `_lif` does."""
+    driven, faults = 0, 0
+    for j in range(y.size):
+        driven += x[j] != ZERO
+        u = v[j] + r[j] * x[j]
+        spike = u > v_threshold[j]
+        spikes[j] = spike
+        fired[j] += spike
+        faults += not abs(u) <= LARGEST
+        y[j] = ONE if spike else ZERO
+        v[j] = v_reset[j] if spike else u
     count = 0
     for j in range(y.size):
         events[count] = j
@@ -109,7 +132,7 @@ def run_float(
     incoming, inbox, outgoing, outbox
 ):  # fmt: skip
     """Feed tokens (T,) through rows of a table, as one stage of a pipeline; buffers: `hw_sim.run.pipeline`."""
-    spikes = np.zeros(table[:, 4].max(), np.uint8)
+    spikes, wide = np.zeros(table[:, 4].max(), np.uint8), np.zeros(table[:, 4].max(), np.float32)
     for t in range(tokens.size):
         take(stage, done, t, incoming, inbox, signals)
         for i in range(table.shape[0]):
@@ -141,6 +164,40 @@ def run_float(
                 counters[i, 1] += faults
                 if raster.shape[0]:
                     raster[t, e : e + n] = spikes[:n]
+            elif op == Op.IF:
+                driven, faults, lengths[e] = _integrate_and_fire(
+                    x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n : c + 3 * n],
+                    state[s : s + n], spikes[:n], fired[e : e + n], events[e : e + n], y,
+                )  # fmt: skip
+                counters[i, 0] += driven
+                counters[i, 1] += faults
+                if raster.shape[0]:
+                    raster[t, e : e + n] = spikes[:n]
+            elif op == Op.CONV_EVENTS:
+                active = events[e : e + lengths[e]]
+                counters[i, 0] += active.size
+                counters[i, 1] += convolve_events(weights[w:], constants[c:], active, wide, y)
+            elif op == Op.CONV:
+                number, done_now = convolve(weights[w:], constants[c:], x, wide, y)
+                counters[i, 0] += number
+                counters[i, 1] += done_now
+            elif op == Op.POOL:
+                pool(constants[c:], x, y)
+                if table[i, 9]:
+                    for j in range(y.size):
+                        y[j] *= constants[c + WINDOW]
+            elif op == Op.LI and table[i, 9]:
+                for j in range(y.size):
+                    y[j] = state[s + j] + constants[c + j] * x[j]
+                    state[s + j] = y[j]
+            elif op == Op.LI:
+                for j in range(y.size):
+                    v = state[s + j]
+                    y[j] = v + (constants[c + n + j] * x[j] - v + constants[c + 2 * n + j]) * constants[c + j]
+                    state[s + j] = y[j]
+            elif op == Op.OFFSET:
+                for j in range(y.size):
+                    y[j] = x[j] + constants[c + j]
             elif op == Op.SCALE:
                 for j in range(y.size):
                     y[j] = x[j] * constants[c + j]
@@ -171,9 +228,14 @@ def run_float(
                     y[j] = positive * positive
             elif op == Op.COPY:
                 y[:] = x
+            elif op == Op.DELAY_READ and table[i, 9] > 1:
+                for j in range(y.size):
+                    y[j] = state[s + (np.int64(constants[c + j]) - 1) * n + j]
             elif op == Op.DELAY_READ:
                 y[:] = state[s : s + n]
             elif op == Op.DELAY_WRITE:
+                for kept in range(table[i, 9] - 1, 0, -1):
+                    state[s + kept * n : s + (kept + 1) * n] = state[s + (kept - 1) * n : s + kept * n]
                 state[s : s + n] = x
             elif op == Op.EMBED:
                 y[:] = constants[c + tokens[t] * n : c + (tokens[t] + 1) * n]

@@ -11,6 +11,7 @@ from hw_sim.plan import Op
 from hw_sim.plan import fixed_point as fp
 from hw_sim.run.mailbox import give, take
 from hw_sim.run.matrices import dense_int8, events_int8, sparse
+from hw_sim.run.windows import convolve, convolve_events, pool
 
 SIGMOID_LAST = (len(fp.SIGMOID_TABLE) - 1 << fp.TABLE_BITS) - 1
 WEIGHT_ONE = 1 << fp.WEIGHT_BITS
@@ -181,6 +182,16 @@ def run_integer(
                 counters[i, 0] += driven
                 if raster.shape[0]:
                     raster[t, e : e + n] = spikes[:n]
+            elif op == Op.CONV_EVENTS:
+                active = events[e : e + lengths[e]]
+                counters[i, 0] += active.size
+                counters[i, 1] += convolve_events(weights[w:], constants[c:], active, wide, y)
+            elif op == Op.CONV:
+                number, done_now = convolve(weights[w:], constants[c:], x, wide, y)
+                counters[i, 0] += number
+                counters[i, 1] += done_now
+            elif op == Op.POOL:
+                pool(constants[c:], x, y)
             elif op == Op.SCALE:
                 _scale(x, constants[c : c + n], table[i, 9], y)
             elif op == Op.ADD:
@@ -210,9 +221,14 @@ def run_integer(
                     y[j] = _shift_right(positive * positive, fp.FRACTION_BITS)
             elif op == Op.COPY:
                 y[:] = x
+            elif op == Op.DELAY_READ and table[i, 9] > 1:
+                for j in range(y.size):
+                    y[j] = state[s + (np.int64(constants[c + j]) - 1) * n + j]
             elif op == Op.DELAY_READ:
                 y[:] = state[s : s + n]
             elif op == Op.DELAY_WRITE:
+                for kept in range(table[i, 9] - 1, 0, -1):
+                    state[s + kept * n : s + (kept + 1) * n] = state[s + (kept - 1) * n : s + kept * n]
                 state[s : s + n] = x
             elif op == Op.EMBED:
                 row = c + tokens[t] * n

@@ -103,7 +103,8 @@ class Pipeline:
     ) -> np.ndarray:
         """Feed tokens (T,); advances `state`, fills `logits` (T, V) and `raster` (T or 0, n_events), adds to `fired`.
 
-        Returns counters (rows, 2) int64: active inputs or driven neurons, and numbers found not to be finite.
+        Returns counters (rows, 2) int64: active inputs or driven neurons, and of neurons the numbers found not to be
+        finite, of kernels the operations that were done.
         """
         plan, stages = self.plan, self.stages
         if self.pool is None or len(stages) == 1 or tokens.size == 1:

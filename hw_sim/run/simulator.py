@@ -36,6 +36,7 @@ class Simulator:
         self.threads = threads or max(1, min(len(os.sched_getaffinity(0)), plan.weights.nbytes // WEIGHTS_PER_THREAD))
         rows = (i for i in range(len(plan.table)) if plan.operation(i).state_read)
         self.held = tuple((plan.names[i], plan.held(i)) for i in rows)
+        self.firing = [p.row for p in plan.populations]  # rows whose second counter is faults
         self.pipeline, self.balanced = Pipeline(plan, self.threads), self.threads == 1
         self.reset()
 
@@ -90,8 +91,8 @@ class Simulator:
                 self.pipeline.divide(new[:, 0] / CHUNK)
                 self.balanced = True
             if not plan.integer:
-                finite = not new[:, 1].any() and np.isfinite(logits[part]).all() and np.isfinite(self.state).all()
-                if not finite:
+                faults = new[self.firing, 1].any()
+                if faults or not (np.isfinite(logits[part]).all() and np.isfinite(self.state).all()):
                     self._blame(before, tokens[part])
             self.position += tokens[part].size
             progress(tokens[part].size)
@@ -120,7 +121,8 @@ class Simulator:
                     plan, [i], state, signals, events, lengths, tokens[t : t + 1], logits, fired, raster
                 )
                 touched = signals[row.y : row.y + row.n_out], state[plan.held(i)], logits
-                if counters[0, 1] or not all(np.isfinite(values).all() for values in touched):
+                faults = i in self.firing and counters[0, 1]
+                if faults or not all(np.isfinite(values).all() for values in touched):
                     raise UserError(
                         f"node {name!r} gave a number that is not finite at token {self.position + t}: its weights, "
                         f"its input or its state are too large for float32"

@@ -6,7 +6,7 @@ each, and `tests/test_ops.py` holds them against the steps here. Needs numpy alo
 
 from collections.abc import Iterator
 
-from hw_sim.plan.ops import matrices, stateful, stateless  # noqa: F401  (they define the operations)
+from hw_sim.plan.ops import matrices, spatial, stateful, stateless  # noqa: F401  (they define the operations)
 from hw_sim.plan.ops.operation import Given, Op, Operation, Row
 
 __all__ = ["OPERATIONS", "Given", "Op", "Operation", "Row"]

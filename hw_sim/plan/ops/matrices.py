@@ -5,6 +5,8 @@ import numpy as np
 from hw_sim.plan import fixed_point as fp
 from hw_sim.plan.ops.operation import Op, Operation
 
+SUMS, SPIKES = 1, 2  # marks of what skips zeros: it reads sums of spikes; spikes that it does not listen to
+
 
 class Dense(Operation):
     """y = x W, every weight looked at."""
@@ -23,7 +25,7 @@ class Dense(Operation):
 
 
 class Sparse(Dense):
-    """y = x W, the weights of every x = 0 skipped."""
+    """y = x W, the weights of every x = 0 skipped; `shift` says what feeds it where that is not real numbers."""
 
     op = Op.SPARSE
     input_major = graded = True
@@ -39,6 +41,11 @@ class Events(Sparse):
         return super().integer(given, x // fp.ONE, z, state)
 
     def reach(self, given, x=0, z=0):
-        up = np.maximum(given.matrix, 0).sum(axis=0, dtype=np.int64)
-        down = np.minimum(given.matrix, 0).sum(axis=0, dtype=np.int64)
-        return int(max(up.max(), -down.min()))  # any inputs may be active
+        return any_active(given.matrix)
+
+
+def any_active(matrix: np.ndarray) -> int:
+    """The largest magnitude of a sum of rows of integers, whichever inputs are active."""
+    up = np.maximum(matrix, 0).sum(axis=0, dtype=np.int64)
+    down = np.minimum(matrix, 0).sum(axis=0, dtype=np.int64)
+    return int(max(up.max(), -down.min()))

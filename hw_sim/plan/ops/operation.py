@@ -29,6 +29,12 @@ class Op(IntEnum):
     MULTIPLY = 13
     OUTPUT = 14
     SPARSE = 15
+    IF = 16
+    LI = 17
+    OFFSET = 18
+    CONV = 19
+    CONV_EVENTS = 20
+    POOL = 21
 
 
 class Row(NamedTuple):
@@ -70,7 +76,9 @@ class Operation:
     writes = True  # leaves y in the signals
     fires = False  # y is spikes, whose addresses it leaves in the event list e: a population
     listens = False  # sums the weight rows of the addresses in the event list e; x holds the same spikes
-    matrix = False  # has n_in * n_out weights
+    matrix = False  # has weights between its inputs and its outputs: n_in * n_out of them, or those of a kernel
+    kernel = False  # its first parameter is the Geometry of a window, n_in and n_out follow from that
+    whole = True  # has a step in integers
     input_major = False  # they lie by input, and those of a zero are skipped; else by output, and all are looked at
     graded = False  # in integers, what it does not skip are events: values that a neuron would send
     state_read = 0  # vectors of n_out values
@@ -86,6 +94,14 @@ class Operation:
     def parameters(self, row: Row, integer: bool) -> tuple[Shape, ...]:
         """The shapes of its constants, in the order in which they lie."""
         return ()
+
+    def weights(self, row: Row, constants: np.ndarray) -> int:
+        """How many weights it has, `constants` being the plan's."""
+        return row.n_in * row.n_out if self.matrix else 0
+
+    def vectors(self, row: Row) -> int:
+        """How many vectors of n_out values it keeps in the state."""
+        return max(self.state_read, self.state_written)
 
     def looks_back(self, row: Row) -> bool:
         """Whether it reads what was kept at the token before."""

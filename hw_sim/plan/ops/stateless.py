@@ -56,6 +56,20 @@ class Add(Operation):
         return x + z
 
 
+class Offset(Operation):
+    """y = x + c."""
+
+    op = Op.OFFSET
+    whole = False
+    per_channel: ClassVar = {"add": 1}
+
+    def parameters(self, row, integer):
+        return ((row.n_out,),)
+
+    def real(self, given, x, z, state):
+        return x + given.parameters[0]
+
+
 class Multiply(Operation):
     """y = x z."""
 
