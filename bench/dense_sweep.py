@@ -21,6 +21,7 @@ from spikegpt.config import SPIKE_DRIVEN, TRANSFORMER
 from spikegpt.corpus import load_corpus
 
 FIRST = 1024  # tokens of the shortest part scored
+SETTINGS = {"train_steps", "train_batch", "train_ctx", "train_lr", "train_seed", "train_bf16", "text_sha256", "teacher"}
 BEHIND_RELU2 = "ffn_value"  # the one part of a block whose structure leaves zeros
 
 
@@ -40,11 +41,7 @@ def scored(path: Path, tokens, lengths: list[int]) -> DenseModel:
         parameters=model.config.n_parameters,
         active={BEHIND_RELU2: sum(m.effective for m in behind) / sum(m.dense for m in behind)},
         bits_per_byte={str(n): round(found.bits_per_byte_of(n), 6) for n in lengths},
-        training={
-            k.removeprefix("train_"): v
-            for k, v in model.provenance.items()
-            if k in ("train_steps", "train_batch", "train_ctx", "train_lr", "train_seed", "train_bf16", "text_sha256")
-        },
+        training={k.removeprefix("train_"): v for k, v in model.provenance.items() if k in SETTINGS},
         checkpoint_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
     )
 

@@ -10,5 +10,5 @@ train continuous --variant continuous --lr 4e-3
 train canonical --variant canonical --lr 3e-3
 train spike-driven --density 0.05 --lr 1e-2 --teacher "$runs/continuous/model.pt"
 train transformer --variant transformer --lr 1e-3
-python bench/results.py "$runs"/{continuous,canonical,spike-driven,transformer} --data "$data" \
+python -m bench.results "$runs"/{continuous,canonical,spike-driven,transformer}/model.pt --data "$data" \
   --out docs/results.json --page docs/results.md --plot docs/pareto.svg

@@ -75,7 +75,7 @@ def test_every_shipped_model_has_its_text_and_its_numbers():
 
 @pytest.mark.parametrize(
     ("named", "meant"),
-    [("shipped:kjw", "shipped:kjv"), ("shipped:kjv-spike", "shipped:kjv-spike-driven"), ("kjv", "shipped:kjv")],
+    [("shipped:kjw", "shipped:kjv"), ("shipped:kjv-spike-drive", "shipped:kjv-spike-driven"), ("kjv", "shipped:kjv")],
 )
 def test_a_name_that_is_not_shipped_suggests_the_nearest(run, named, meant, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
