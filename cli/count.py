@@ -43,7 +43,8 @@ def count(model: str, data: str | None, steps: int | None, spike_input: bool, st
     """Dense and effective operations, multiply-accumulates, accumulates, neuron updates and spikes of a .nir network,
     an .onnx model or a checkpoint, on data; without data what structure alone tells.
 
-    A network takes a .npy (T, n) of inputs or a .npz that holds `input`; an .onnx model a .npy or a .npz of its inputs
+    A network takes a .npy (T, ..) of inputs, a .npz that holds `input`, NIRData, or events (a .csv or .npz of step or
+    t, and index or x, y, p), which are spikes; an .onnx model a .npy or a .npz of its inputs
     by name, a step a row with --steps; a language model a text or a .npy of token ids.
 
     \b
@@ -78,11 +79,15 @@ def _of_onnx(path: Path, data: str | None, steps: int | None, spike_input: bool,
 def _of_network(model: str, data: str | None, steps: int | None, spike_input: bool, step: Step,
                 tokenizer: str | None, taken: Taken, quiet: bool) -> "LayerCounts":  # fmt: skip
     from hw_sim.counts.networks import count_inputs, count_tokens
+    from hw_sim.graph.foreign import inputs_of
+    from hw_sim.graph.recordings import read_recording
 
     if (network := network_in(model, step)) is not None:
-        inputs = _inputs(data, steps) if data is not None else None
+        recorded = read_recording(data, *inputs_of(network), steps) if data is not None else None
+        inputs = recorded.inputs if recorded else None
+        told = spike_input or (recorded is not None and recorded.events)
         with progress_bar("counting", 1 if inputs is None else len(inputs), quiet) as advance:
-            return count_inputs(network, inputs, spike_input, advance)
+            return count_inputs(network, inputs, told, advance)
     graph = load_graph(model, taken, tokenizer)
     tokens = None
     if data is not None:
@@ -90,16 +95,6 @@ def _of_network(model: str, data: str | None, steps: int | None, spike_input: bo
         tokens = load_text(data, None, steps, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
     with progress_bar("counting", 1 if tokens is None else len(tokens), quiet) as advance:
         return count_tokens(graph, tokens, advance)
-
-
-def _inputs(data: str, steps: int | None) -> np.ndarray:
-    found = read_arrays(data)
-    if not found.keys() & {"", "input"}:
-        raise UserError(f"{data}: holds no array named input")
-    inputs = found[""] if "" in found else found["input"]
-    if steps is not None and (not inputs.ndim or len(inputs) < steps):
-        raise UserError(f"{data}: inputs of shape {inputs.shape} have fewer than {steps} steps")
-    return inputs[:steps]
 
 
 def table(counts: "LayerCounts") -> str:

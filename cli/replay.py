@@ -11,10 +11,10 @@ from cli.options import Step, force_option, json_option, step_options
 from cli.parameters import NewFile
 from cli.progress import progress_bar
 from spikegpt import files
-from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
+NIR_DATA = (".nir", ".h5", ".hdf5")  # suffixes of NIRData
 MISMATCH = 1  # exit code when recorded spikes differ
 
 
@@ -22,29 +22,36 @@ MISMATCH = 1  # exit code when recorded spikes differ
 @click.argument("network", type=click.Path(path_type=Path))
 @click.argument("recording", type=click.Path(path_type=Path))
 @step_options
-@click.option("--out", type=NewFile(), help="File (.npz) for the output and the spikes by population.")
+@click.option(
+    "--out",
+    type=NewFile(),
+    help="File for spikes by population: .npz, with the output; .h5 for NIRData, with the inputs.",
+)
 @force_option
 @json_option
 def replay(network: Path, recording: Path, step: Step, out: Path | None, force: bool,
            as_json: bool) -> None:  # fmt: skip
     """Run a .nir network of standard nodes on inputs (T, ..); counts spikes and synaptic operations.
 
-    RECORDING is a .npy of inputs, or a .npz of `input` and the expected spikes of populations by name: then spikes
-    that differ are counted, and any makes the exit code 1. snnTorch and SpikingJelly write for --dt 1e-4, norse 1.1
-    for 1e-6, Sinabs for 1; without --dt the file is asked, and the answer is said.
+    RECORDING is a .npy of inputs, a .csv of events (step or t in seconds; index, or x, y, p), a .npz of either, or
+    NIRData. What spikes it holds of populations by name is compared; any that differ make the exit code 1. snnTorch
+    and SpikingJelly write for --dt 1e-4, norse 1.1 for 1e-6, Sinabs for 1; without --dt the file is asked, and the
+    answer is said.
 
     \b
     Example:
       spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
     from hw_sim import Simulator
-    from hw_sim.graph.foreign import STEP_KEY, drive, read_foreign
+    from hw_sim.graph.foreign import STEP_KEY, drive, inputs_of, read_foreign
+    from hw_sim.graph.recordings import read_recording, write_nir_data
 
     if out is not None:
         files.check(out, force=force)
-    record = _recording(recording)
-    inputs = record.pop("input")
     graph = read_foreign(network, step.dt, step.convention)
+    shape, dt = inputs_of(graph)
+    recorded = read_recording(recording, shape, dt)
+    inputs, record = recorded.inputs, recorded.spikes
     simulator = Simulator.from_nir(drive(graph, inputs))
     with progress_bar("simulating", len(inputs), as_json) as advance:
         result = simulator.run(np.arange(len(inputs)), record=True, progress=advance)
@@ -63,7 +70,9 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
             if record[name].shape != spikes.shape:
                 raise UserError(f"{recording}: {name} has shape {record[name].shape}, the network gives {spikes.shape}")
             facts["mismatches"][name] = int((record[name] != spikes).sum())
-    if out is not None:
+    if out is not None and out.suffix in NIR_DATA:
+        write_nir_data(out, inputs, result.spikes, dt)
+    elif out is not None:
         arrays: dict[str, Any] = {"output": result.logits, **result.spikes}
         files.write(out, lambda file: np.savez_compressed(file, **arrays), signed=True)
     if as_json:
@@ -82,12 +91,3 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
         click.echo(facts["time_step"])
     if any(facts["mismatches"].values()):
         raise SystemExit(MISMATCH)
-
-
-def _recording(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a recording, its inputs by the name "input". Raises UserError where there are none."""
-    found = read_arrays(path)
-    record = {"input" if name == "" else name: values for name, values in found.items()}
-    if "input" not in record:
-        raise UserError(f"{path}: holds no array named input")
-    return record

@@ -24,7 +24,8 @@ PER_NEURON = {
     "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "v_reset", "w_in"),
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
 }  # fmt: skip
-STEP_KEY = "time_step"  # of metadata: what was taken for the file's time step, in words
+# Of metadata: what was taken for the file's time step, in words and in seconds; the shape of its inputs.
+STEP_KEY, DT_KEY, SHAPE_KEY = "time_step", "time_step_s", "input_shape"
 
 
 def read_foreign(path: str | Path, dt: float | None = None, convention: str | None = None) -> nir.NIRGraph:
@@ -42,14 +43,20 @@ def read_foreign(path: str | Path, dt: float | None = None, convention: str | No
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     check(graph, str(path))
-    graph.metadata = {**graph.metadata, STEP_KEY: step.words}
+    graph.metadata = {**graph.metadata, STEP_KEY: step.words, DT_KEY: step.dt}
     return graph
+
+
+def inputs_of(graph: nir.NIRGraph) -> tuple[Shape, float]:
+    """The shape of a step's inputs and the seconds that it lasts, of a graph that `read_foreign` gave."""
+    shape = tuple(int(n) for n in np.ravel(graph.metadata[SHAPE_KEY]))
+    return shape, float(graph.metadata[DT_KEY])
 
 
 def flattened(graph: nir.NIRGraph) -> nir.NIRGraph:
     """All values in vectors, and every neuron with parameters of its own where a tool stored one for all.
 
-    Preserves every value. Input and Output take the shape of what they meet, and keep it beside the vector's.
+    Preserves every value. Input and Output take the width of what they meet; the metadata keep the Input's shape.
     """
     nodes: dict[str, nir.NIRNode] = {}
     shapes = shapes_of(graph)
@@ -71,7 +78,9 @@ def flattened(graph: nir.NIRGraph) -> nir.NIRGraph:
         else:
             new = node
         nodes[name] = new
-    return nir.NIRGraph(nodes, graph.edges, metadata=graph.metadata, type_check=False)
+    first = next((shapes[name] for name, node in graph.nodes.items() if isinstance(node, nir.Input)), (1,))
+    metadata = {**graph.metadata, SHAPE_KEY: np.array(first)}
+    return nir.NIRGraph(nodes, graph.edges, metadata=metadata, type_check=False)
 
 
 def shapes_of(graph: nir.NIRGraph) -> dict[str, Shape]:

@@ -1,0 +1,219 @@
+"""What went into a network and what came out, as people store it: arrays, event lists, NIRData.
+
+Inputs become (T, n) float32, a step a row; several samples are not run in one stream. Spikes of populations that a file
+holds beside its inputs are what a run is compared with.
+"""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nir
+import numpy as np
+
+from hw_sim.graph.check import MAX_VALUES
+from hw_sim.graph.files import DAMAGE
+from hw_sim.graph.screen import screened
+from spikegpt import files
+from spikegpt.arrays import read_arrays
+from spikegpt.errors import UserError
+from spikegpt.kinds import HDF5, NPY, ZIP, first_bytes, kind_of
+
+Shape = tuple[int, ...]
+INPUT, OBSERVED = "input", "spikes"  # names: of inputs in an archive, of what NIRData observes of a node
+COLUMNS = ("t", "step", "index", "x", "y", "p")
+UNPACKED = 256 << 20  # bytes that a file may unpack to
+VALUES = 1 << 28  # that inputs may hold
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Inputs (T, n) float32; `events`: the file says that they are spikes; spikes (T, n) uint8 by population."""
+
+    inputs: np.ndarray
+    events: bool = False
+    spikes: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def read_recording(path: str | Path, shape: Shape, dt: float, steps: int | None = None) -> Recording:
+    """Read inputs for a network that takes `shape` a step of `dt` seconds; `steps`: the first ones alone.
+
+    Raises UserError naming the file for what is no recording, or does not fit.
+    """
+    path = Path(path)
+    kind = kind_of(first_bytes(path))
+    try:
+        if kind == HDF5:
+            found = _of_nir_data(path, shape, dt)
+        elif kind in (NPY, ZIP):
+            found = _of_arrays(read_arrays(path), shape, dt)
+        elif path.suffix in (".csv", ".txt"):
+            found = Recording(_gridded(_columns(path), shape, dt), True)
+        else:
+            told = f", not {kind}" if kind else ""
+            raise UserError(f"inputs are a .npy, a .npz, a .csv of events or NIRData{told}")
+        if steps is not None and len(found.inputs) < steps:
+            raise UserError(f"inputs have {len(found.inputs)} steps, fewer than {steps}")
+        return Recording(found.inputs[:steps], found.events, found.spikes)
+    except UserError as error:
+        said = str(error)
+        raise UserError(said if said.startswith(str(path)) else f"{path}: {said}") from error
+
+
+def _of_arrays(found: dict[str, np.ndarray], shape: Shape, dt: float) -> Recording:
+    if "" in found or INPUT in found:
+        inputs = found.pop("", None)
+        inputs = found.pop(INPUT) if inputs is None else inputs
+        return Recording(_checked(inputs, shape), False, found)
+    if found.keys() & {"t", "step"}:
+        return Recording(_gridded(found, shape, dt), True)
+    raise UserError(f"holds {', '.join(sorted(found)) or 'nothing'}; no array named {INPUT}, no events (t or step)")
+
+
+def _checked(inputs: np.ndarray, shape: Shape) -> np.ndarray:
+    n = int(np.prod(shape))
+    if inputs.dtype.kind not in "fiub" or not inputs.size:
+        raise UserError(f"inputs of shape {inputs.shape} and type {inputs.dtype}; numbers are needed")
+    if inputs.ndim < 2 or int(np.prod(inputs.shape[1:])) != n:
+        raise UserError(f"inputs have shape {inputs.shape}; {n} values a time step are needed, as (T, {n}) or {shape}")
+    if not np.isfinite(inputs).all():
+        raise UserError("inputs must be finite numbers")
+    return np.ascontiguousarray(inputs.reshape(len(inputs), n), np.float32)
+
+
+def _columns(path: Path) -> dict[str, np.ndarray]:
+    """The columns of a text by the names in its first line."""
+    if path.stat().st_size > UNPACKED:
+        raise UserError(f"{path.stat().st_size:,} bytes; up to {UNPACKED:,} of events are read")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        names = [name.strip() for name in next(csv.reader(lines[:1]), [])]
+        rows = [list(map(float, row)) for row in csv.reader(lines[1:]) if row]
+        if any(len(row) != len(names) for row in rows):
+            raise ValueError("a line has other columns than the first")
+        values = np.array(rows, np.float64).reshape(len(rows), len(names))
+    except (ValueError, csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"no list of events: {error}") from error
+    return {name: values[:, i] for i, name in enumerate(names)}
+
+
+def _gridded(events: dict[str, np.ndarray], shape: Shape, dt: float) -> np.ndarray:
+    """Events on the grid of steps: `step`, or `t` in seconds, and `index`, or `x` and `y` and, of several maps, `p`."""
+    unknown = sorted(set(events) - set(COLUMNS))
+    if unknown or not events.keys() & {"t", "step"} or not ("index" in events or {"x", "y"} <= events.keys()):
+        raise UserError(f"columns {', '.join(events)}; events have t (seconds) or step, and index, or x, y and p")
+    sizes = {values.shape for values in events.values()}
+    if len(sizes) != 1 or any(values.dtype.kind not in "fiu" for values in events.values()):
+        raise UserError("its columns are not numbers of one length")
+    when = events["step"] if "step" in events else np.floor(events["t"] / dt * (1 + 1e-9))
+    if "index" in events:
+        where = events["index"]
+    else:
+        if len(shape) < 2:
+            raise UserError(f"events by x and y for inputs of shape {shape}; give an index")
+        for name, n in (("x", shape[-1]), ("y", shape[-2]), ("p", int(np.prod(shape[:-2])))):
+            values = events.get(name, np.zeros(1))
+            if values.size and not (values.min() >= 0 and values.max() < n):
+                raise UserError(f"{name} from {values.min():g} to {values.max():g} for {n} places")
+        where = (events.get("p", 0) * shape[-2] + events["y"]) * shape[-1] + events["x"]
+    n = int(np.prod(shape))
+    for name, values in (("a time", when), ("an index", where)):
+        if not np.isfinite(values).all() or (values.size and values.min() < 0) or np.any(values != np.floor(values)):
+            raise UserError(f"{name} of an event is negative or no whole number")
+    if where.size and where.max() >= n:
+        raise UserError(f"index {int(where.max())} for {n} inputs")
+    steps = int(when.max()) + 1 if when.size else 1
+    if steps * n > VALUES:
+        raise UserError(f"events last {steps:,} steps of {dt:g} s; up to {VALUES // n:,} are run")
+    grid = np.zeros((steps, n), np.float32)
+    grid[when.astype(np.int64), where.astype(np.int64)] = 1
+    return grid
+
+
+def _of_nir_data(path: Path, shape: Shape, dt: float) -> Recording:
+    try:
+        screened(lambda: _observed(path), UNPACKED)
+    except UserError as error:
+        raise UserError(f"not readable NIRData: {error}") from error
+    try:
+        observed = _observed(path)
+    except DAMAGE as error:
+        raise UserError(f"not readable NIRData: {' '.join(str(error).split())[:200]}") from error
+    n = int(np.prod(shape))
+    grids = {node: _grid(node, held, dt) for node, held in observed.items()}
+    inputs = grids.pop(INPUT, None)
+    if inputs is None:
+        raise UserError(f"its NIRData observes {', '.join(sorted(observed)) or 'nothing'}; a node {INPUT!r} is needed")
+    if inputs.shape[1] != n:
+        raise UserError(f"inputs of {inputs.shape[1]} values a time step; {n} are needed")
+    events = observed[INPUT]["type"] == "EventData" or inputs.dtype == bool
+    spikes = {node: grid.astype(np.uint8) for node, grid in grids.items() if grid.dtype == bool}
+    return Recording(_checked(inputs, shape), events, spikes)
+
+
+def _observed(path: Path) -> dict[str, dict[str, Any]]:
+    """What the file observes of each node, the first of it, as plain arrays."""
+    left, found = UNPACKED, {}
+    with h5py.File(path, "r") as file:
+        nodes = file["nodes"]
+        for name in nodes:
+            observables = nodes[name]["observables"]
+            chosen = OBSERVED if OBSERVED in observables else next(iter(sorted(observables)), None)
+            if chosen is None:
+                continue
+            group = observables[chosen]
+            held: dict[str, Any] = {"type": str(group.attrs["__type__"])}
+            for key, item in group.items():
+                if not isinstance(group.get(key, getlink=True), h5py.HardLink) or not isinstance(item, h5py.Dataset):
+                    raise UserError(f"{group.name}/{key} is a link, or no array")
+                if item.is_virtual or item.external or item.dtype.kind not in "fiub":
+                    raise UserError(f"{item.name} holds no plain numbers of its own")
+                left -= item.size * item.dtype.itemsize
+                if left < 0:
+                    raise UserError(f"{item.name} of shape {item.shape} unpacks to more than {UNPACKED:,} bytes")
+                held[key] = item[()]
+            held |= {key: float(group.attrs[key]) for key in ("dt", "t_max", "n_neurons") if key in group.attrs}
+            found[name] = held
+    return found
+
+
+def _grid(node: str, held: dict[str, Any], dt: float) -> np.ndarray:
+    """(T, n) of one node; bool where it is events. Raises UserError for several samples or another time step."""
+    if held["type"] == "TimeGriddedData":
+        data = held["data"]
+        if data.ndim != 3 or len(data) != 1:
+            raise UserError(f"node {node!r}: data of shape {data.shape}; one sample (1, T, n) is run at a time")
+        if abs(held["dt"] - dt) > 1e-6 * dt:
+            raise UserError(f"node {node!r}: steps of {held['dt']:g} s, the network's last {dt:g} s: name the --dt")
+        return data[0]
+    shape = np.shape(held.get("idx", ()))
+    if held["type"] not in ("EventData", "ValuedEventData") or len(shape) != 2 or shape[0] != 1:
+        raise UserError(f"node {node!r}: {held['type']} of shape {shape}; one sample (1, events) is run at a time")
+    index, time, n = held["idx"][0], held["time"][0], int(held["n_neurons"])
+    steps = max(1, round(held["t_max"] / dt))
+    if not 0 < n <= MAX_VALUES or not 0 < steps * n <= VALUES:
+        raise UserError(f"node {node!r}: {n:,} neurons over {steps:,} steps are too many")
+    valued = held["type"] == "ValuedEventData"
+    grid = np.zeros((steps, n), np.float32 if valued else bool)
+    there = index >= 0
+    at = np.floor(time[there] / dt * (1 + 1e-9)).astype(np.int64)
+    if there.any() and (index[there].max() >= n or at.min() < 0 or at.max() >= steps):
+        raise UserError(f"node {node!r}: an event lies outside its {n} neurons or its {held['t_max']:g} s")
+    grid[at, index[there]] = held["value"][0][there] if valued else True
+    return grid
+
+
+def write_nir_data(path: Path, inputs: np.ndarray | None, spikes: dict[str, np.ndarray], dt: float) -> None:
+    """Write spikes (T, n) by population, and inputs (T, n), as NIRData of one sample."""
+    kinds = {INPUT: inputs, **spikes} if inputs is not None else dict(spikes)
+    nodes = {
+        name: nir.NIRNodeData({OBSERVED: nir.TimeGriddedData(_as_data(values)[None], dt)})
+        for name, values in kinds.items()
+    }
+    files.write(path, lambda file: nir.write_data(file, nir.NIRGraphData(nodes)))
+
+
+def _as_data(values: np.ndarray) -> np.ndarray:
+    return values.astype(bool) if np.isin(values, (0, 1)).all() else values

@@ -1,0 +1,113 @@
+"""Inputs as people store them, and the spikes beside them: arrays, event lists, NIRData; each alike, or refused."""
+
+import json
+
+import h5py
+import nir
+import numpy as np
+import pytest
+
+from hw_sim.graph.recordings import read_recording, write_nir_data
+from spikegpt import UserError
+
+SHAPE, DT = (2, 3, 4), 1e-3
+
+
+@pytest.fixture
+def grid() -> np.ndarray:
+    made = (np.random.default_rng(3).random((30, *SHAPE)) < 0.1).astype(np.float32)
+    made[-1, 0, 0, 0] = 1  # lists of events end with the last
+    return made
+
+
+def stored(grid: np.ndarray, how: str, path) -> None:
+    t, p, y, x = np.nonzero(grid)
+    if how == "npy":
+        np.save(path, grid)
+    elif how == "npz":
+        np.savez(path, input=grid.reshape(30, -1), lif=np.ones((30, 2), np.uint8))
+    elif how == "events":
+        np.savez(path, step=t, x=x, y=y, p=p)
+    elif how == "csv":
+        lines = [f"{(a + 0.5) * DT},{(b * 3 + c) * 4 + d}" for a, b, c, d in zip(t, p, y, x, strict=True)]
+        path.write_text("t,index\n" + "\n".join(lines))
+    elif how == "nird":
+        write_nir_data(path, grid.reshape(30, -1), {"lif": np.ones((30, 2), np.uint8)}, DT)
+    else:
+        index = ((p * 3 + y) * 4 + x)[None]
+        data = nir.EventData(index, t[None] * DT, 24, 30 * DT)
+        nir.write_data(path, nir.NIRGraphData({"input": nir.NIRNodeData({"spikes": data})}))
+
+
+@pytest.mark.parametrize(
+    "how, name, events",
+    [("npy", "a.npy", False), ("npz", "a.npz", False), ("events", "e.npz", True), ("csv", "e.csv", True),
+     ("nird", "d.h5", True), ("nird events", "d.nir", True)],
+)  # fmt: skip
+def test_all_forms_give_the_same_inputs(tmp_path, grid, how, name, events):
+    stored(grid, how, tmp_path / name)
+    found = read_recording(tmp_path / name, SHAPE, DT)
+    assert np.array_equal(found.inputs, grid.reshape(30, -1))
+    assert found.events == events
+    assert (found.spikes.keys() == {"lif"}) == (how in ("npz", "nird"))
+    assert len(read_recording(tmp_path / name, SHAPE, DT, 7).inputs) == 7
+
+
+def test_values_beside_events_are_kept(tmp_path):
+    data = nir.ValuedEventData(np.array([[2, -1]]), np.array([[DT, np.inf]]), 3, 2 * DT, np.array([[0.5, 0]]))
+    nir.write_data(tmp_path / "v.h5", nir.NIRGraphData({"input": nir.NIRNodeData({"x": data})}))
+    found = read_recording(tmp_path / "v.h5", (3,), DT)
+    assert (found.inputs.tolist(), found.events) == ([[0, 0, 0], [0, 0, 0.5]], False)
+
+
+def csv(text: str):
+    return lambda path: path.write_text(text)
+
+
+def linked(path) -> None:
+    write_nir_data(path, np.ones((2, 24)), {}, DT)
+    with h5py.File(path, "r+") as file:
+        group = file["nodes/input/observables/spikes"]
+        del group["data"]
+        group["data"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+@pytest.mark.parametrize(
+    "name, write, said",
+    [
+        ("a.npy", lambda p: np.save(p, np.ones((5, 3))), "24 values a time step"),
+        ("a.npy", lambda p: np.save(p, np.full((5, 24), np.nan)), "finite"),
+        ("a.npz", lambda p: np.savez(p, other=np.ones(3)), "no array named input"),
+        ("a.csv", csv("t,index\n0.1,24\n"), "index 24 for 24 inputs"),
+        ("a.csv", csv("t,index\n-1,2\n"), "negative"),
+        ("a.csv", csv("t,index\n1e30,2\n"), "up to"),
+        ("a.csv", csv("t,x,y\n0,4,0\n"), "x from 4 to 4 for 4 places"),
+        ("a.csv", csv("a,b\n0,4\n"), "columns a, b"),
+        ("a.csv", csv("t,index\n0\n"), "other columns"),
+        ("a.csv", csv("t,index\nx,y\n"), "no list of events"),
+        ("a.bin", lambda p: p.write_bytes(b"nothing"), "inputs are a .npy"),
+        ("a.h5", lambda p: write_nir_data(p, np.ones((2, 24)), {}, 2 * DT), "name the --dt"),
+        ("a.h5", lambda p: write_nir_data(p, None, {"lif": np.ones((2, 24))}, DT), "a node 'input' is needed"),
+        ("a.h5", linked, "is a link"),
+        ("a.h5", lambda p: p.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)), "not readable|damaged"),
+    ],
+)
+def test_what_is_no_recording_is_refused_in_one_line(tmp_path, name, write, said):
+    write(tmp_path / name)
+    with pytest.raises(UserError, match=said) as caught:
+        read_recording(tmp_path / name, SHAPE, DT)
+    assert str(caught.value).startswith(str(tmp_path / name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_replay_writes_nir_data_that_it_reads_back(tmp_path, run):
+    node = nir.IF(np.array([1.0, 1.0]), np.array([1.0, 1.0]))
+    nodes = {"input": nir.Input({"input": np.array([2])}), "lif": node, "out": nir.Output({"output": np.array([2])})}
+    nir.write(tmp_path / "n.nir", nir.NIRGraph(nodes, [("input", "lif"), ("lif", "out")]), compression=None)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((20, 2)))
+    code, out, _ = run("replay", tmp_path / "n.nir", tmp_path / "x.npy", "--out", tmp_path / "s.h5", "--json")
+    assert (code, json.loads(out)["time_step"].startswith("a step of 1 s")) == (0, True)
+    assert nir.read_data(tmp_path / "s.h5").nodes.keys() == {"input", "lif"}
+    code, out, _ = run("replay", tmp_path / "n.nir", tmp_path / "s.h5")
+    assert code == 0
+    assert "0 differ from the recording" in out
