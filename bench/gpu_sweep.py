@@ -22,15 +22,15 @@ import torch
 from torch import Tensor, nn
 
 from bench import levers
-from spikegpt import checkpoint, evaluate
+from spikegpt import checkpoint, evaluation
 from spikegpt.config import Config
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.distributed import Place
 from spikegpt.model import build, wkv_start
 from spikegpt.objective import Carried, Objective
 from spikegpt.pruning import EVERY, largest, share_at
-from spikegpt.train import inherit
 from spikegpt.train_config import TrainConfig, learning_rate
+from spikegpt.training import inherit
 from spikegpt.training_run import ROUND
 
 GPU = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # the second for a rehearsal
@@ -159,7 +159,7 @@ class Trial:
 
     def finish(self, out: Path, models: set[str], provenance: dict) -> dict:
         """Score on the validation part, write what is asked for, and leave the record of the run."""
-        found = evaluate.evaluate(self.model, self.corpus.split("valid"))
+        found = evaluation.evaluate(self.model, self.corpus.split("valid"))
         job = self.job
         record = {
             "name": job.name,
@@ -279,7 +279,7 @@ def main() -> None:
     args = parser.parse_args()
     until = time.perf_counter() + args.seconds
     torch.set_float32_matmul_precision("high")
-    evaluate.CHUNK = 4096  # fewer, longer calls
+    evaluation.CHUNK = 4096  # fewer, longer calls
     args.out.mkdir(parents=True, exist_ok=True)
     texts: dict[str, Corpus] = {}
     models: dict[str, nn.Module] = {}

@@ -32,7 +32,7 @@ from hw_sim.energy.work import Work
 from hw_sim.graph.quantize import quantize
 from spikegpt.config import PRESETS, SPIKE_DRIVEN, TRANSFORMER
 from spikegpt.corpus import load_corpus
-from spikegpt.evaluate import evaluate
+from spikegpt.evaluation import evaluate
 
 CONTEXT = 256  # that all models of the page were trained at
 PAPER = {name: PRESETS[name] for name in ("45m", "125m", "216m", "260m")}

@@ -39,7 +39,7 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
     Example:
       spikegpt eval shipped:kjv --tokens 4096
     """
-    from spikegpt.evaluate import evaluate as run
+    from spikegpt.evaluation import evaluate as run
 
     if is_lowered(str(checkpoint)):
         raise UserError(f"{checkpoint} has no PyTorch model: use `spikegpt simulate`")

@@ -85,7 +85,7 @@ def encoded(text: str, option: str) -> bytes:
 
 def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[Piece]":
     """The continuation that a checkpoint gives."""
-    from spikegpt.generate import generate
+    from spikegpt.generation import generate
 
     model = load_model(path, taken, tokenizer)
     return generate(model, known_tokenizer(model.tokenizer, path), *arguments)

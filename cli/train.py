@@ -58,8 +58,8 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
     from spikegpt import run_folder
     from spikegpt.corpus import load_corpus
     from spikegpt.distributed import choose_device
-    from spikegpt.train import train as run
     from spikegpt.train_config import TrainConfig
+    from spikegpt.training import train as run
 
     first = os.environ.get("RANK", "0") == "0"
     if first:

@@ -43,7 +43,7 @@ class Opened:
     path: str
     model: Any
     tokenizer: Tokenizer
-    file: Path
+    file: Path | None  # None: it was handed over in memory
 
     @property
     def is_transformer(self) -> bool:
@@ -63,6 +63,8 @@ class Opened:
     @property
     def label(self) -> str:
         """The name of its run: the folder where the file is called as all runs call theirs."""
+        if self.file is None:
+            return self.model.config.variant
         return self.file.resolve().parent.name if self.file.stem in ("model", "last") else self.file.stem
 
 
@@ -128,7 +130,7 @@ def report_of(
             qualities.append(quality_of(m, name, part))
         else:
             runs.append(run(m, m.graph, name, part, progress))
-        facts[f"model_{i + 1}"] = f"{name}: {m.path}, sha256 {digest(m.file)}"
+        facts[f"model_{i + 1}"] = f"{name}: {m.path}" + (f", sha256 {digest(m.file)}" if m.file else "")
     own = runs[0]
     facts["part_sha256"] = own.text_sha256
     int8 = run(first, quantize(first.graph), f"{own.work.name}-int8", own.tokens, progress)
@@ -157,7 +159,7 @@ def measure_host(m: Opened, tokens: np.ndarray) -> Host:
         for name, graph in (("simulator, float32", m.graph), ("simulator, int8", quantize(m.graph)))
     }
     if hasattr(m.model, "config"):
-        from spikegpt.evaluate import evaluate
+        from spikegpt.evaluation import evaluate
 
         runs["PyTorch, float32"] = partial(evaluate, m.model, tokens, streams=1)
     return side_by_side(runs, len(tokens))
@@ -180,7 +182,7 @@ def run(m: Opened, graph: "nir.NIRGraph", name: str, part: np.ndarray, progress:
 
 def quality_of(m: Opened, name: str, part: np.ndarray) -> Quality:
     """Bits per byte of a trained Transformer on the same text, in one stream."""
-    from spikegpt.evaluate import evaluate
+    from spikegpt.evaluation import evaluate
 
     cfg = m.model.config
     bits = evaluate(m.model, part, streams=1).bits_per_byte

@@ -8,14 +8,17 @@ from spikegpt.config import Config
 from spikegpt.errors import UserError
 
 if TYPE_CHECKING:
+    from spikegpt.calls import evaluate, generate, train
     from spikegpt.checkpoint import load, save
     from spikegpt.model import SpikeGPT
 
 __version__ = "0.1.0"
-__all__ = ["Config", "SpikeGPT", "UserError", "__version__", "load", "save"]
+__all__ = ["Config", "SpikeGPT", "UserError", "__version__", "evaluate", "generate", "load", "save", "train"]
 
 caches.prepare()
-_HOMES = {"SpikeGPT": "spikegpt.model", "load": "spikegpt.checkpoint", "save": "spikegpt.checkpoint"}
+_HOMES = {"SpikeGPT": "spikegpt.model"}
+_HOMES |= dict.fromkeys(("load", "save"), "spikegpt.checkpoint")
+_HOMES |= dict.fromkeys(("evaluate", "generate", "train"), "spikegpt.calls")
 
 
 def __getattr__(name: str) -> Any:

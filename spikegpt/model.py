@@ -16,7 +16,6 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -25,6 +24,7 @@ from spikegpt.config import CANONICAL, LEAST_THRESHOLD, SPIKE_DRIVEN, TRANSFORME
 from spikegpt.errors import UserError
 from spikegpt.kernels import WKV_START, lif, spike_linear, token_shift, wkv
 from spikegpt.kernels.reference import heaviside
+from spikegpt.streams import as_streams
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
 from spikegpt.transformer import Transformer
 
@@ -245,19 +245,6 @@ class SpikeGPT(nn.Module):
     def embedding_table(self) -> Tensor:
         """What every token enters the first block as, (V, d): binarised and normalised as `embed` does."""
         return self.embed(torch.arange(self.config.vocab_size)[None])[0]
-
-
-def as_streams(tokens: Any) -> tuple[Tensor, bool]:
-    """Tokens of one text (T,) or several (B, T) as int64 (B, T), and whether it was one. Raises UserError else."""
-    try:
-        found = tokens if isinstance(tokens, Tensor) else torch.as_tensor(np.asarray(tokens))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise UserError(f"tokens must be whole numbers (T,) or (B, T): {' '.join(str(error).split())}") from error
-    whole = found.dtype not in (torch.bool,) and not found.is_floating_point() and not found.is_complex()
-    if not whole or found.ndim not in (1, 2) or not found.numel():
-        kind = str(found.dtype).removeprefix("torch.")
-        raise UserError(f"tokens of shape {tuple(found.shape)} and {kind}: whole numbers (T,) or (B, T) are needed")
-    return (found[None] if found.ndim == 1 else found).long(), found.ndim == 1
 
 
 def build(config: Config) -> SpikeGPT | Transformer:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from spikegpt.distributed import Place
-from spikegpt.evaluate import fan_out_shares
+from spikegpt.evaluation import fan_out_shares
 from spikegpt.model import SpikeGPT, State, Taps
 from spikegpt.transformer import Transformer
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spikegpt import checkpoint
-from spikegpt.evaluate import evaluate
+from spikegpt.evaluation import evaluate
 from spikegpt.interrupts import deferred
 from spikegpt.run_folder import LOG, RunFolder
 from spikegpt.training_log import Row, scalars, write_log

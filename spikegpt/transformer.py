@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from spikegpt.config import Config
 from spikegpt.errors import UserError
+from spikegpt.streams import as_streams
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
 
 HEAD_WIDTH = 64
@@ -65,8 +66,11 @@ class Transformer(nn.Module):
                 nn.init.normal_(parameter, std=0.02 / (math.sqrt(2 * config.n_layer) if deep else 1))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (B, T) int64 -> logits (B, T, V)."""
-        return self.run(tokens)[0]
+        """tokens (B, T) int64 -> logits (B, T, V); for one text (T,), also a list or a numpy array, logits (T, V).
+        Raises UserError as `run`, and on what are no tokens."""
+        streams, alone = as_streams(tokens)
+        logits = self.run(streams)[0]
+        return logits[0] if alone else logits
 
     def step(self, token: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One token for each stream: token (B,) int64 -> logits (B, V) and the grown cache."""

@@ -14,8 +14,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from spikegpt import Config, SpikeGPT, UserError, checkpoint, texts
 from spikegpt.corpus import load_corpus, prepare
-from spikegpt.evaluate import evaluate
-from spikegpt.generate import generate
+from spikegpt.evaluation import evaluate
+from spikegpt.generation import generate
 from spikegpt.tokenizer import Bytes, Characters, Json, tokenizer_from_dict
 from spikegpt.tokenizer_files import read_tokenizer
 

@@ -10,9 +10,9 @@ from hw_sim.plan import Op
 from spikegpt import UserError
 from spikegpt.config import preset
 from spikegpt.corpus import from_text
-from spikegpt.evaluate import evaluate, fan_out_shares, not_zero
+from spikegpt.evaluation import evaluate, fan_out_shares, not_zero
 from spikegpt.pruning import BEGIN, END, largest, share_at
-from spikegpt.train import TrainConfig, train
+from spikegpt.training import TrainConfig, train
 from spikegpt.training_run import ROUND
 from tests.conftest import lively_model
 

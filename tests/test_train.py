@@ -10,10 +10,10 @@ from spikegpt import Config, UserError, training_run
 from spikegpt import checkpoint as checkpoint_module
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.distributed import Place
-from spikegpt.evaluate import evaluate
+from spikegpt.evaluation import evaluate
 from spikegpt.model import build
 from spikegpt.objective import Objective
-from spikegpt.train import TrainConfig, inherit, train
+from spikegpt.training import TrainConfig, inherit, train
 from spikegpt.training_run import ROUND, window
 from tests.conftest import lively_model
 

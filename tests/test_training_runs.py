@@ -13,7 +13,7 @@ import torch
 
 from spikegpt import UserError, checkpoint
 from spikegpt.corpus import load_corpus
-from spikegpt.train import TrainConfig, train
+from spikegpt.training import TrainConfig, train
 from tests.test_train import small
 
 SCRIPT = """
@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 import torch
 from spikegpt.corpus import load_corpus
-from spikegpt.train import TrainConfig, train
+from spikegpt.training import TrainConfig, train
 from tests.test_train import small
 torch.set_num_threads(1)
 options = eval(sys.argv[2])

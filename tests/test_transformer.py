@@ -7,7 +7,7 @@ import torch
 import spikegpt
 from exporters import nir as exporter
 from spikegpt import Config, UserError
-from spikegpt.evaluate import evaluate, spans
+from spikegpt.evaluation import evaluate, spans
 from spikegpt.transformer import Transformer
 
 

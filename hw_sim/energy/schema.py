@@ -234,3 +234,21 @@ class Report(Struct, frozen=True, kw_only=True):
     def subject(self) -> Row:
         """The row that the report is about."""
         return self.row(self.model["row"])
+
+    def to_html(self) -> str:
+        """The report as a page that needs no network."""
+        from hw_sim.energy.page import page
+
+        return page({self.model["row"]: self})
+
+    def to_pandas(self) -> Any:
+        """The rows as a pandas.DataFrame by name: operations a token, bits per byte, and joules by price column.
+
+        Raises ImportError where pandas is not installed.
+        """
+        import pandas
+
+        rows = {
+            row.name: {"synops": row.synops, "bits_per_byte": row.bits_per_byte, **row.energy_j} for row in self.rows
+        }
+        return pandas.DataFrame.from_dict(rows, orient="index")

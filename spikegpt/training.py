@@ -14,7 +14,7 @@ from spikegpt.config import Config
 from spikegpt.corpus import Corpus
 from spikegpt.distributed import place
 from spikegpt.errors import UserError
-from spikegpt.evaluate import STREAMS, Evaluation, evaluate
+from spikegpt.evaluation import STREAMS, Evaluation, evaluate
 from spikegpt.model import SpikeGPT, build
 from spikegpt.run_folder import CURVE, RunFolder
 from spikegpt.train_config import TrainConfig
