@@ -42,7 +42,7 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 
 @click.command(short_help="Lower a model for NIR tools, ONNX or Loihi.")
 @click.argument("model", type=Model(), required=False)
-@click.option("--target", required=True, help="nir, onnx or loihi; `--target list` says what each supports.")
+@click.option("--target", required=True, help="nir, onnx, torch or loihi; `--target list` says what each supports.")
 @click.option("--out", type=NewFolder(), help="Folder to write; an earlier export there is replaced.")
 @force_option
 @click.option("--dump-passes", type=NewFolder(), help="Folder for the graph after each lowering pass.")
@@ -93,11 +93,20 @@ def export(
     folders.check(out, KIND, force=force, reads=[Path(model)])
     if dump_passes is not None:
         folders.check(dump_passes, PASSES, force=force, reads=[Path(model)])
-    if dump_passes is None:
-        graph = load_graph(model, taken, tokenizer)
-    else:
+    held = None
+    if target == "torch":
+        from exporters.nir import export as lowered
+
+        if is_lowered(model):
+            raise UserError(f"{model}: --target torch takes a checkpoint; a .nir file holds no torch model")
+        held = load_model(model, taken, tokenizer)
+    if dump_passes is not None:
         graph = _dump(model, dump_passes, force, taken, tokenizer)
-    if target == "loihi":
+    else:
+        graph = lowered(held) if held is not None else load_graph(model, taken, tokenizer)
+    if held is not None:
+        manifest = export_to(target, graph, out, source_of(model), force=force, model=held)
+    elif target == "loihi":
         manifest = _export_loihi(model, graph, out, force, given, quiet=as_json)
     else:
         manifest = export_to(target, graph, out, source_of(model), force=force)

@@ -7,6 +7,7 @@ from typing import Any
 import nir
 import numpy as np
 
+import spikegpt
 from exporters import nir as exporter
 from exporters.energy_report import Opened, opened, report_of
 from exporters.targets import export_to
@@ -20,11 +21,11 @@ from spikegpt.tokenizer import default_tokenizer
 
 
 def export(model: Any, target: str, out: str | Path, *, force: bool = False, **own: Any) -> dict[str, Any]:
-    """Export a model, a float NIR graph, or the file of either, to the folder `out`; returns its manifest.
+    """Export a model, a float NIR graph, or the file of either, to the folder `out`; returns the manifest.
 
-    `target` is nir, onnx or loihi; `own` are the target's: `settings`, of `exporters.loihi.settings`, for loihi. An old
-    export in `out` is replaced, whole or not at all, as `spikegpt export` does. Raises UserError for an unknown target
-    and a model that does not fit it.
+    `target` is nir, onnx, torch or loihi; `own` are the target's: `settings`, of `exporters.loihi.settings`, for loihi.
+    An old export in `out` is replaced, whole or not at all, as `spikegpt export` does. Raises UserError for an unknown
+    target and a model that does not fit it.
 
     >>> import tempfile
     >>> from spikegpt import Config, SpikeGPT
@@ -33,7 +34,10 @@ def export(model: Any, target: str, out: str | Path, *, force: bool = False, **o
     'nir'
     """
     source = resolved(model) if isinstance(model, str | Path) else None
-    graph = opened(source).graph if source else model if isinstance(model, nir.NIRGraph) else exporter.export(model)
+    held = model if source is None else exporter.read(source) if source.suffix == ".nir" else spikegpt.load(source)
+    graph = held if isinstance(held, nir.NIRGraph) else exporter.export(held)
+    if target == "torch":
+        own["model"] = held
     return export_to(target, graph, Path(out), source, force=force, **own)
 
 

@@ -58,6 +58,13 @@ def fill_onnx(graph: nir.NIRGraph, folder: Path) -> dict:
     return {"float32": write_onnx(graph, folder), "int8": write_onnx(quantize(graph), folder, "-int8")}
 
 
+def fill_torch(graph: nir.NIRGraph, folder: Path, model: Any = None) -> dict:
+    """The one-token step of the torch model that the graph came from, as a torch.export program."""
+    from exporters.torch_program import write_program
+
+    return write_program(model, folder)
+
+
 def fill_loihi(graph: nir.NIRGraph, folder: Path, settings: Any = None) -> dict:
     """The int8 graph, its integer plan, the Lava processes that run it and its mapping onto a chip's cores."""
     from exporters.loihi.bundle import write_bundle
@@ -71,6 +78,7 @@ TARGETS = {
     for target in (
         Target("nir", "all variants: the complete float model in NIR, spiking segments for other tools", fill_nir),
         Target("onnx", "all variants: one-token step with state, T-token form, float32 and int8 weights", fill_onnx),
+        Target("torch", "checkpoints of all variants: one-token step with state, a torch.export program", fill_torch),
         Target(
             "loihi",
             "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping (Lava is archived)",

@@ -226,7 +226,7 @@ class SpikeGPT(nn.Module):
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Look tokens (B, T) up in the (binary) embedding and normalise them: (B, T, d)."""
-        checked = not tokens.is_cuda  # there a look at the values would wait for the device
+        checked = not (tokens.is_cuda or torch.compiler.is_exporting())  # where values are seen late, or not at all
         if checked and tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < self.config.vocab_size:
             bad = tokens[(tokens < 0) | (tokens >= self.config.vocab_size)][0]
             raise UserError(f"token {int(bad)} is out of range: the vocabulary holds 0 to {self.config.vocab_size - 1}")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikegpt.fastmath import TINY
 from spikegpt.kernels import threads
-from spikegpt.kernels.reference import ATAN_ALPHA, heaviside
+from spikegpt.kernels.reference import ATAN_ALPHA, heaviside, lif_loop
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache
 SLOPE = math.pi / 2 * ATAN_ALPHA
@@ -143,6 +143,8 @@ def lif(x: Tensor, v: Tensor, tau: float, threshold: float) -> tuple[Tensor, Ten
     x (R, T, C) input current; v (R, C) membrane before the first step, carried but not differentiated;
     tau in time steps (1 = no memory). Returns spikes (R, T, C) in {0, 1} and the membrane (R, C).
     """
+    if torch.compiler.is_exporting():
+        return lif_loop(x, v, tau, threshold)
     if tau == 1:
         spikes = _Memoryless.apply(x, threshold) if x.device.type == "cpu" else heaviside(x - threshold)
         return spikes, x[:, -1].detach().masked_fill(spikes[:, -1] > 0, 0.0)

@@ -66,6 +66,6 @@ def token_shift(h: Tensor, last: Tensor, mix: Tensor) -> tuple[Tensor, Tensor]:
     h (B, T, C); last (B, C) is the token before the first and receives no gradient; mix (N, C).
     Returns the mixes (N, B, T, C) and the new last token (B, C).
     """
-    if h.device.type != "cpu":
+    if h.device.type != "cpu" or torch.compiler.is_exporting():
         return token_shift_loop(h, last, mix)
     return _TokenShift.apply(h, last.detach(), mix), h[:, -1]

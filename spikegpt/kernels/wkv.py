@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikegpt.fastmath import TINY, exp_nonpositive
 from spikegpt.kernels import threads
+from spikegpt.kernels.reference import wkv_loop
 
 CHUNK = 64
 WKV_START = -1e30  # the running maximum before the first token
@@ -163,6 +164,8 @@ def wkv(w: Tensor, u: Tensor, k: Tensor, v: Tensor, state: Tensor) -> tuple[Tens
     state (3, B, C) = (a, b, p), carried but not differentiated; it starts at (0, 0, WKV_START).
     Returns y (B, T, C) and the new state (3, B, C).
     """
+    if torch.compiler.is_exporting():
+        return wkv_loop(w, u, k, v, state)
     if k.device.type != "cpu":
         from spikegpt.kernels.gpu import WKV  # Triton comes with PyTorch's builds for GPUs alone
 
