@@ -27,7 +27,7 @@ def test_same_checkpoint_gives_the_same_bytes_under_any_hash_seed(request, tmp_p
     assert files["model.nir"] == targets.digest(tmp_path / "1" / "model.nir")
 
 
-@pytest.mark.parametrize("target", list(targets.TARGETS))
+@pytest.mark.parametrize("target", sorted(targets.TARGETS.keys() - {"torch"}))  # which is made of no graph
 def test_an_interrupted_export_leaves_the_old_one(target, spiking_model, tmp_path, monkeypatch):
     graph = exporter.export(spiking_model)
     targets.export_to(target, graph, tmp_path / "out")

@@ -34,8 +34,14 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", **more}
 
 
+def as_in_a_terminal() -> None:
+    """Under nohup, or behind an &, signals are ignored, and children would inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder: Path, arguments: str, **more) -> subprocess.Popen:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": as_in_a_terminal}
     return subprocess.Popen([*COMMAND, *arguments.split()], cwd=folder, env=environment(), **{**pipes, **more})
 
 

@@ -60,7 +60,7 @@ def other_array(data: bytes, rng: Rng) -> bytes:
         return npy(
             array.astype(str(rng.choice(["f2", "f8", "c16", "i1", "u8", "U8", "?", ">f4", ">i8"])))
             if array.dtype.kind in "fiub"
-            else array[:0]
+            else array.reshape(-1)[:0]
         )
     if change == 4:
         return npy(array.reshape(-1, 1) if rng.integers(2) else array.reshape(1, -1))
