@@ -79,10 +79,11 @@ def run() -> int:
 
 def say(text: str, code: int) -> int:
     """One line on standard error, whatever the text holds; returns the code."""
+    from spikegpt.errors import shortened
     from spikegpt.escape import printable
 
     with suppress(OSError):  # nobody listens any more
-        print(f"spikegpt: {printable(text)}", file=sys.stderr, flush=True)
+        print(f"spikegpt: {shortened(printable(text))}", file=sys.stderr, flush=True)
     return code
 
 

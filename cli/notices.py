@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from spikegpt.errors import Notice
+from spikegpt.errors import Notice, shortened
 from spikegpt.escape import printable
 
 
@@ -19,7 +19,7 @@ def notices() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, Notice):
-                click.echo(f"spikegpt: {printable(message)}", err=True)
+                click.echo(f"spikegpt: {shortened(printable(message))}", err=True)
             else:
                 others(message, category, *place, **more)
 

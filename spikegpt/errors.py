@@ -1,9 +1,21 @@
 """What a user is told, in every package: an error of theirs, one line that says where, what, which limit, what to do;
 and a notice of what was assumed for them."""
 
+LONGEST = 1000  # characters of an error: names from files may be of any length
+
 
 class UserError(Exception):
     """Bad input from outside; the command line prints its text and exits with code 2."""
+
+    def __init__(self, text: object = ""):
+        super().__init__(shortened(str(text)))
+
+
+def shortened(text: str, longest: int = LONGEST) -> str:
+    """The text, or its beginning and its end where it is longer than that."""
+    if len(text) <= longest:
+        return text
+    return f"{text[: longest * 2 // 3]} [..] {text[-(longest // 4) :]}"
 
 
 class Notice(UserWarning):

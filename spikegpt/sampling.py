@@ -54,7 +54,9 @@ def continue_text(
 
 
 def sample(logits: np.ndarray, temperature: float, top_p: float, rng: np.random.Generator) -> int:
-    """Draw one token from logits (V,)."""
+    """Draw one token from logits (V,). Raises UserError where they are no numbers."""
+    if not np.isfinite(logits).all():
+        raise UserError("the model gave numbers that are not finite: its weights are damaged, or too large for float32")
     if temperature == 0:
         return int(logits.argmax())
     p = np.exp((logits - logits.max()) / temperature)

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from spikegpt import escape
+from spikegpt import UserError, escape
 
 NAMES = [
     "plain name.txt", "a[red]b.txt", "mine[/x]", "\x1b]0;title\x07\x1b[2J", "two\nlines", "\u202egnp.exe", "\udcff",
@@ -46,3 +46,11 @@ def test_markdown_renders_the_name(name):
     cell = renderer.render(f"| a |\n|---|\n| {escape.markdown(name)} |\n")
     assert html.unescape(cell).count("<td>") == 1
     assert escape.printable(name) in html.unescape(cell)
+
+
+def test_an_error_is_never_longer_than_a_reader_takes():
+    said = str(UserError("beginning " + "x" * 100_000 + " end"))
+    assert len(said) <= 1000
+    assert said.startswith("beginning x")
+    assert said.endswith("x end")
+    assert str(UserError("short")) == "short"

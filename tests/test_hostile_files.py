@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from exporters import nir as exporter
+from exporters.loihi.mapping import load_chip
 from hw_sim import Simulator
 from hw_sim.graph.files import DIGEST
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
 from hw_sim.graph.wiring import Wiring
 from spikegpt import UserError
+from spikegpt.sampling import sample
 from tests.conftest import lively_model
 
 MEMORY = 1 << 30
@@ -258,3 +260,20 @@ def test_a_cycle_is_named_by_its_members_alone():
     graph.edges.append(("v", "w"))
     with pytest.raises(UserError, match="nodes v, w form a cycle without a Delay"):
         _ = Wiring(graph).order
+
+
+def test_a_chip_is_a_regular_file_of_a_few_lines(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    (tmp_path / "deep.yaml").write_text("[" * 100_000)
+    (tmp_path / "bomb.yaml").write_text("a: &a [x, x]\nb: [*a, *a]\n")
+    for name in ("pipe", "endless", "deep", "bomb"):
+        with pytest.raises(UserError) as refused:
+            load_chip(str(tmp_path / f"{name}.yaml"))
+        assert str(refused.value).startswith(str(tmp_path / name))
+
+
+def test_logits_that_are_no_numbers_are_a_fault_of_the_model():
+    for value in (np.nan, np.inf):
+        with pytest.raises(UserError, match="not finite"):
+            sample(np.array([0.0, value]), 0.8, 0.95, np.random.default_rng(0))

@@ -17,6 +17,7 @@ sys.dont_write_bytecode = True  # the folder stays what its manifest says
 sys.path.insert(0, str(HERE / "lava_runtime"))
 BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143  # exit codes
 TOKENIZER = "tokenizer.json"  # beside this file, for a network whose tokens are not bytes
+SHOWN = 400  # characters of what a damaged file holds
 NOTHING: np.ndarray = np.empty((0, 0))
 
 
@@ -46,11 +47,11 @@ def check_folder() -> None:
             for name, digest in known.items()
             if not (HERE / name).is_file() or hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"run.py: {HERE / 'manifest.json'} is missing or damaged ({error})", file=sys.stderr)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        print(f"run.py: {HERE / 'manifest.json'} is missing or damaged ({ascii(str(error))[:SHOWN]})", file=sys.stderr)
         sys.exit(BAD_INPUT)
     if changed:
-        print(f"run.py: changed since the export: {', '.join(changed)}", file=sys.stderr)
+        print(f"run.py: changed since the export: {', '.join(map(ascii, changed))[:SHOWN]}", file=sys.stderr)
         sys.exit(BAD_INPUT)
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, fields
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-import yaml
-
+from spikegpt.documents import parse_document, read_document
 from spikegpt.errors import UserError
 
 CHIPS = ("loihi1", "loihi2")
@@ -46,19 +46,14 @@ class Chip:
 
 def load_chip(name: str) -> Chip:
     """A chip of CHIPS, or of the YAML file at this path. Raises UserError naming file and field at fault."""
+    values: Any
     if name in CHIPS:
-        text = resources.files("exporters.loihi").joinpath(f"chips/{name}.yaml").read_text()
+        own = resources.files("exporters.loihi").joinpath(f"chips/{name}.yaml")
+        values = parse_document(own.read_bytes(), name, Any, is_yaml=True)
+    elif name.endswith((".yaml", ".yml")):
+        values = read_document(Path(name), Any)
     else:
-        if not name.endswith((".yaml", ".yml")):
-            raise UserError(f"chip {name!r} is not one of {', '.join(CHIPS)}, nor a .yaml file")
-        try:
-            text = Path(name).read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name}: cannot be read: {error}") from error
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"chip {name!r} is not one of {', '.join(CHIPS)}, nor a .yaml file")
     known = {field.name: field.type for field in fields(Chip)}
     if not isinstance(values, dict) or set(values) != set(known):
         wrong = sorted(map(str, set(known) ^ set(values))) if isinstance(values, dict) else list(known)
