@@ -80,7 +80,7 @@ def draw(curves: list[Curves], path: Path) -> None:
     for axes, (title, of) in zip(grid.flat, drawn.items(), strict=False):
         for name, points in of.items():
             axes.plot(*zip(*points, strict=True), color=colours[name], lw=1.2, marker="." if len(points) < 30 else "")
-        axes.set_title(title, fontsize=9)
+        axes.set_title(mathtext(title), fontsize=9)
         axes.tick_params(labelsize=8)
     for axes in grid.flat[len(drawn) :]:
         axes.set_axis_off()

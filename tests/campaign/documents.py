@@ -56,7 +56,7 @@ def alter(tree: Any, rng: Rng) -> Any:
             at[key] = copy.deepcopy(other[place]) if other is not holder else None
         elif change == 6:
             at[key] = [at[key]] if rng.integers(2) else {"value": at[key]}
-        elif isinstance(at[key], int | float) and not isinstance(at[key], bool):
+        elif isinstance(at[key], int | float) and not isinstance(at[key], bool) and abs(at[key]) < 1e300:
             at[key] = float(rng.choice([-at[key], at[key] * 1e6, at[key] + 0.5, at[key] / 7]))
         else:
             at[key] = str(at[key])
