@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 
 from cli.inputs import is_lowered, load_record, lowered_file
-from cli.options import Taken, checkpoint_options, force_option, json_option
+from cli.options import UNTOLD, Taken, checkpoint_options, force_option, json_option
 from cli.parameters import Model, NewFile
 from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
+from spikegpt.outlines import outline
 
 WHOLE = "all"  # named as a block
 
@@ -47,10 +48,9 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
         raise UserError("--block and --svg need a .nir file; `spikegpt export --target nir` writes one")
     facts: dict[str, object]
     if file is not None:
-        record = load_record(file, taken)
-        config = load_shape(record, file)
+        config, provenance = _outlined(file, taken)
         facts = {"file": str(file), "parameters": config.n_parameters, **config.to_dict()}
-        facts |= {key: value for key, value in record["provenance"].items() if key not in facts}
+        facts |= {key: value for key, value in provenance.items() if key not in facts}
     else:
         assert size is not None
         counts = {f"parameters, {variant}": preset(size, variant).n_parameters for variant in (*VARIANTS, TRANSFORMER)}
@@ -61,6 +61,15 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
     for key, value in facts.items():
         number = isinstance(value, int) and not isinstance(value, bool)
         click.echo(f"{printable(key):26} {value:,}" if number else f"{printable(key):26} {printable(value)}")
+
+
+def _outlined(file: Path, taken: Taken) -> tuple[Config, dict]:
+    """The configuration and origin of a checkpoint; torch is imported for those alone that are not plainly ours."""
+    known = outline(file) if taken == UNTOLD else None
+    if known is not None:
+        return known["config"], known["provenance"]
+    record = load_record(file, taken)
+    return load_shape(record, file), record["provenance"]
 
 
 def load_shape(record: dict, file: Path) -> Config:

@@ -23,13 +23,13 @@ from spikegpt.config import Config
 from spikegpt.documents import parse_document
 from spikegpt.errors import Notice, UserError
 from spikegpt.model import SpikeGPT, build
+from spikegpt.outlines import FORMAT
 from spikegpt.published import EMBEDDING, find_state_dict, infer_config
 from spikegpt.tokenizer import Tokenizer, default_tokenizer, tokenizer_from_dict
 from spikegpt.tokenizer_files import agreed
 from spikegpt.transformer import Transformer
 from spikegpt.weights import SAFETENSORS, find, read_weights, require_float, shard_of
 
-FORMAT = "spikegpt-checkpoint-1"
 TEXTS = ("config", "provenance", "tokenizer")  # of a record, beside its weights
 
 
