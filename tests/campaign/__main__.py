@@ -23,7 +23,6 @@ from tests.campaign.journal import Journal
 from tests.campaign.judge import honest
 from tests.campaign.kills import JOBS, kill, reference
 from tests.campaign.kinds import KINDS, Kind
-from tests.campaign.material import make
 from tests.campaign.trial import CPU_S, ROOT
 from tests.campaign.worker import verdicts
 
@@ -47,7 +46,9 @@ def main() -> int:
         tempfile.mkdtemp(prefix="campaign-")
     )  # children run the exit functions, among them a temporary folder's
     try:
-        make(folder / "stock")
+        # By another process: what draws the pictures of a report keeps threads, which forked children would wait for.
+        code = "import sys; from pathlib import Path; from tests.campaign.material import make; make(Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, folder / "stock"], check=True, cwd=ROOT)
         chosen, expected = ready([kind for kind in KINDS if options.mutants and wanted(kind.name)], folder)
         with Progress(
             *Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn(), auto_refresh=False
