@@ -8,7 +8,7 @@ import sys
 import time
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ UNSTABLE = ("log.csv", "run.json", "curve.svg", "report.json", "report.md", "rep
 
 @dataclass(frozen=True)
 class Job:
-    """A command that writes `out`; `older` made what stands there before, `again` is the next run."""
+    """A command that writes `out`; `older` made what stands there before, `again` is the next run. Where it does not
+    fork, it keeps threads (those that draw the pictures of a report), which a forked child would wait for."""
 
     name: str
     command: tuple[str, ...]
@@ -35,6 +36,7 @@ class Job:
     older: tuple[str, ...] = ()
     again: tuple[str, ...] = ()
     needs: tuple[str, ...] = ("own.pt", "flat.pth", "text.txt", "own.nir")
+    forks: bool = True
 
 
 def job(name: str, command: str, out: str, older: str = "", again: str = "") -> Job:
@@ -71,11 +73,14 @@ JOBS = (
         )
         for option in ("--trace", "--save-state")
     ),
-    job(
-        "energy-report",
-        "energy-report own.pt TEXT --tokens 400 --out made",
-        "made",
-        "energy-report flat.pth TEXT --tokens 30 --out made",
+    replace(
+        job(
+            "energy-report",
+            "energy-report own.pt TEXT --tokens 400 --out made",
+            "made",
+            "energy-report flat.pth TEXT --tokens 30 --out made",
+        ),
+        forks=False,
     ),
 )
 
@@ -96,16 +101,18 @@ def reference(job: Job, stock: Path, work: Path) -> Reference:
     copy(stock, set(job.needs), work)
     (work / "notes.txt").write_text("the user's own\n")
     if job.older:
-        done(job, attempt_here(job.older, work))
+        done(job, (attempt_here if job.forks else attempt_fresh)(job.older, work))
     begin = begin_of(job, work)
     shutil.rmtree(begin, ignore_errors=True)
     shutil.copytree(work, begin)
-    done(job, attempt_here(job.command, work))  # loads what the children then find loaded
+    done(job, (attempt_here if job.forks else attempt_fresh)(job.command, work))  # children then find it loaded
     after = contents(work)
-    again(begin, work)
-    started = time.monotonic()
-    done(job, attempt(job.command, work))
-    forked_s = time.monotonic() - started
+    forked_s = 0.0
+    if job.forks:
+        again(begin, work)
+        started = time.monotonic()
+        done(job, attempt(job.command, work))
+        forked_s = time.monotonic() - started
     again(begin, work)
     started = time.monotonic()
     code = fresh(job.command, work).wait()
@@ -134,6 +141,13 @@ def fresh(command: Sequence[str], folder: Path, err: int = subprocess.DEVNULL) -
     return subprocess.Popen(call, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=err, process_group=0)
 
 
+def attempt_fresh(command: Sequence[str], folder: Path) -> Said:
+    """Run the command to its end in an interpreter of its own."""
+    err = os.memfd_create("err")
+    code = fresh(command, folder, err).wait()
+    return Said(code, "", texts_of((err,))[0], "", 0, 0.0)
+
+
 def temporary(folder: Path) -> Path:
     """The folder for temporary files of commands that run in `folder`, beside it."""
     place = folder.parent / "tmp"
@@ -146,7 +160,7 @@ def kill(found: Reference, number: int, seed: int, work: Path) -> tuple[str, str
     job = found.job
     rng = np.random.default_rng([seed, zlib.crc32(job.name.encode()), number])
     number_of_signal = SIGNALS[rng.integers(len(SIGNALS))]
-    new = number % FRESH == 0
+    new = number % FRESH == 0 or not job.forks
     moment = float(rng.uniform(0, found.fresh_s if new else found.forked_s))
     how = f"{number_of_signal.name} after {moment:.2f} s" + (" of a fresh interpreter" if new else "")
     again(begin_of(job, work), work)
@@ -251,7 +265,7 @@ def half_report(folder: Path) -> tuple[str, str] | None:
 def next_run(found: Reference, work: Path) -> tuple[str, str] | None:
     """The same command again: it works, gives the uninterrupted result, and leaves nothing temporary."""
     job = found.job
-    said = attempt(job.again or job.command, work)
+    said = (attempt if job.forks else attempt_fresh)(job.again or job.command, work)
     if said.code != 0 or said.where or said.stopped:
         return said.stopped or TRACEBACK, f"the next run: exit code {said.code} {said.where} {said.err[:200]!r}"
     now = contents(work)
