@@ -2,7 +2,8 @@
 
 ONNX has no state, so each Delay, membrane and WKV sum is an input `past_<node>` and an output `present_<node>`;
 `state.json` lists the pairs, their shapes and what they start from. The matrices keep their type (float32 or int8) and
-lie in one file beside the two models, which share it.
+lie in one file beside the two models, which share it. Spikes go through int8 matrices in integers (MatMulInteger).
+Values inside a node are called NODE/WHAT: no node has a name with a "/", so that no two of them meet.
 """
 
 import json
@@ -81,13 +82,17 @@ class _Step:
         return name
 
     def state(self, name: str, width: int, initial: float = 0.0) -> str:
+        if name in self.states:
+            raise UserError(f"node {name!r}: there are two states of this name; rename the node")
         self.states[name] = (width, initial)
         return f"past_{name}"
 
     def read(self, name: str) -> str:
         """The summed input of a node."""
-        values = [self.values[s] for s in self.wiring.sources[name]]
-        return values[0] if len(values) == 1 else self.emit("Sum", values, f"{name}_sum")
+        total, *others = (self.values[s] for s in self.wiring.sources[name])
+        for i, value in enumerate(others):
+            total = self.emit("Add", [total, value], f"{name}/in_{i}")
+        return total
 
     def operands(self, name: str) -> tuple[str, str]:
         """The two operands of a node that reads them as one concatenated vector."""
@@ -111,33 +116,45 @@ class _Step:
         elif isinstance(node, nir.Output):
             self.values[name] = self.emit("Identity", [self.read(name)], "logits")
         elif self.wiring.embeds(name):
-            self.values[name] = self.emit("Gather", [self.constant(f"{name}_table", node.weight.T), "token"], name)
+            self.values[name] = self.emit("Gather", [self.constant(f"{name}/table", node.weight.T), "token"], own(name))
         elif isinstance(node, WKV):
             self.values[name] = self.wkv(name, node)
         elif isinstance(node, Multiply):
-            self.values[name] = self.emit("Mul", self.operands(name), name)
+            self.values[name] = self.emit("Mul", self.operands(name), own(name))
         else:
             self.values[name] = self.unary(name, node, self.read(name))
 
     def unary(self, name: str, node: nir.NIRNode, x: str) -> str:
         if isinstance(node, nir.Linear):
-            weight = self.constant(f"{name}_weight", node.weight)
+            if node.weight.dtype == np.int8 and self.wiring.spike_fed(name):
+                return self.integer(name, node.weight, x)
+            weight = self.constant(f"{name}/weight", node.weight)
             if node.weight.dtype != np.float32:
-                weight = self.emit("Cast", [weight], f"{name}_weight_float", to=TensorProto.FLOAT)
-            return self.emit("Gemm", [x, weight], name, transB=1)
+                weight = self.emit("Cast", [weight], f"{name}/weight_float", to=TensorProto.FLOAT)
+            return self.emit("Gemm", [x, weight], own(name), transB=1)
         if isinstance(node, nir.Scale):
-            return x if np.all(node.scale == 1) else self.emit("Mul", [x, self.constant(f"{name}_c", node.scale)], name)
+            return (
+                x
+                if np.all(node.scale == 1)
+                else self.emit("Mul", [x, self.constant(f"{name}/c", node.scale)], own(name))
+            )
         if isinstance(node, nir.LIF):
             return self.lif(name, node, x)
         if isinstance(node, LayerNorm):
-            constants = [self.constant(f"{name}_weight", node.weight), self.constant(f"{name}_bias", node.bias)]
-            return self.emit("LayerNormalization", [x, *constants], name, axis=-1, epsilon=float(node.eps[0]))
+            constants = [self.constant(f"{name}/weight", node.weight), self.constant(f"{name}/bias", node.bias)]
+            return self.emit("LayerNormalization", [x, *constants], own(name), axis=-1, epsilon=float(node.eps[0]))
         if isinstance(node, Sigmoid):
-            return self.emit("Sigmoid", [x], name)
+            return self.emit("Sigmoid", [x], own(name))
         if isinstance(node, SquaredReLU):
-            positive = self.emit("Relu", [x], f"{name}_relu")
-            return self.emit("Mul", [positive, positive], name)
+            positive = self.emit("Relu", [x], f"{name}/relu")
+            return self.emit("Mul", [positive, positive], own(name))
         raise UserError(f"node {name!r} is a {type(node).__name__}, which has no ONNX form")
+
+    def integer(self, name: str, weight: np.ndarray, x: str) -> str:
+        """Spikes through int8 weights in integers: the sums are exact, as in the simulator."""
+        spikes = self.emit("Cast", [x], f"{name}/spikes", to=TensorProto.UINT8)
+        product = self.emit("MatMulInteger", [spikes, self.constant(f"{name}/weight", weight.T)], f"{name}/product")
+        return self.emit("Cast", [product], own(name), to=TensorProto.FLOAT)
 
     def lif(self, name: str, node: nir.LIF, x: str) -> str:
         """v += (r x - v + v_leak) DT / tau, spikes at v > v_threshold, in the simulator's order of operations.
@@ -145,19 +162,19 @@ class _Step:
         Memoryless neurons have no state: they compare their input.
         """
         if memoryless(node):
-            fires = self.emit("Greater", [x, self.constant(f"{name}_threshold", node.v_threshold)], f"{name}_fires")
-            return self.emit("Cast", [fires], name, to=TensorProto.FLOAT)
+            fires = self.emit("Greater", [x, self.constant(f"{name}/threshold", node.v_threshold)], f"{name}/fires")
+            return self.emit("Cast", [fires], own(name), to=TensorProto.FLOAT)
         v = self.state(name, node.tau.size)
         if np.any(node.r != 1):
-            x = self.emit("Mul", [self.constant(f"{name}_r", node.r), x], f"{name}_drive")
-        change = self.emit("Sub", [x, v], f"{name}_change")
+            x = self.emit("Mul", [self.constant(f"{name}/r", node.r), x], f"{name}/drive")
+        change = self.emit("Sub", [x, v], f"{name}/change")
         if np.any(node.v_leak):
-            change = self.emit("Add", [change, self.constant(f"{name}_leak", node.v_leak)], f"{name}_leaked")
-        change = self.emit("Mul", [change, self.constant(f"{name}_rate", DT / node.tau)], f"{name}_step")
-        u = self.emit("Add", [v, change], f"{name}_membrane")
-        fires = self.emit("Greater", [u, self.constant(f"{name}_threshold", node.v_threshold)], f"{name}_fires")
-        self.emit("Where", [fires, self.constant(f"{name}_reset", node.v_reset), u], f"present_{name}")
-        return self.emit("Cast", [fires], name, to=TensorProto.FLOAT)
+            change = self.emit("Add", [change, self.constant(f"{name}/leak", node.v_leak)], f"{name}/leaked")
+        change = self.emit("Mul", [change, self.constant(f"{name}/rate", DT / node.tau)], f"{name}/step")
+        u = self.emit("Add", [v, change], f"{name}/membrane")
+        fires = self.emit("Greater", [u, self.constant(f"{name}/threshold", node.v_threshold)], f"{name}/fires")
+        self.emit("Where", [fires, self.constant(f"{name}/reset", node.v_reset), u], f"present_{name}")
+        return self.emit("Cast", [fires], own(name), to=TensorProto.FLOAT)
 
     def wkv(self, name: str, node: WKV) -> str:
         """The step of `extensions.WKV`, operator by operator."""
@@ -165,21 +182,21 @@ class _Step:
         n = node.decay.size
         a, b = self.state(f"{name}_a", n), self.state(f"{name}_b", n)
         p = self.state(f"{name}_p", n, WKV_START)
-        bonus, decay = self.constant(f"{name}_bonus", node.bonus), self.constant(f"{name}_decay", node.decay)
+        bonus, decay = self.constant(f"{name}/bonus", node.bonus), self.constant(f"{name}/decay", node.decay)
 
         def weigh(stage: str, past: str, new: str) -> tuple[str, str, str, str]:
             """(e1, e2, e1 a + e2 v, e1 b + e2) for the exponents of the past and of the new term, and their maximum."""
-            q = self.emit("Max", [past, new], f"{name}_{stage}_q")
+            q = self.emit("Max", [past, new], f"{name}/{stage}_q")
             e1, e2 = (
-                self.emit("Exp", [self.emit("Sub", [e, q], f"{name}_{stage}_{i}_d")], f"{name}_{stage}_{i}_e")
+                self.emit("Exp", [self.emit("Sub", [e, q], f"{name}/{stage}_{i}_d")], f"{name}/{stage}_{i}_e")
                 for i, e in enumerate((past, new))
             )
-            top = [self.emit("Mul", pair, f"{name}_{stage}_{i}_v") for i, pair in enumerate(((e1, a), (e2, v)))]
-            return q, e2, self.emit("Add", top, f"{name}_{stage}_a"), self.emit("Mul", [e1, b], f"{name}_{stage}_b")
+            top = [self.emit("Mul", pair, f"{name}/{stage}_{i}_v") for i, pair in enumerate(((e1, a), (e2, v)))]
+            return q, e2, self.emit("Add", top, f"{name}/{stage}_a"), self.emit("Mul", [e1, b], f"{name}/{stage}_b")
 
-        _, e2, top, low = weigh("out", p, self.emit("Add", [bonus, k], f"{name}_now"))
-        y = self.emit("Div", [top, self.emit("Add", [low, e2], f"{name}_sum")], name)
-        q, e2, top, low = weigh("next", self.emit("Add", [p, decay], f"{name}_decayed"), k)
+        _, e2, top, low = weigh("out", p, self.emit("Add", [bonus, k], f"{name}/now"))
+        y = self.emit("Div", [top, self.emit("Add", [low, e2], f"{name}/sum")], own(name))
+        q, e2, top, low = weigh("next", self.emit("Add", [p, decay], f"{name}/decayed"), k)
         self.emit("Identity", [top], f"present_{name}_a")
         self.emit("Add", [low, e2], f"present_{name}_b")
         self.emit("Identity", [q], f"present_{name}_p")
@@ -207,6 +224,12 @@ class _Step:
 
     def state_values(self, time: str, batch: list) -> list[onnx.ValueInfoProto]:
         return [_value(f"{time}_{name}", TensorProto.FLOAT, [*batch, n]) for name, (n, _) in self.states.items()]
+
+
+def own(name: str) -> str:
+    """What the output of a node is called: as the node, where nothing else of the model is."""
+    taken = name in ("token", "tokens", "logits") or name.startswith(("past_", "present_"))
+    return f"{name}/y" if taken else name
 
 
 def _value(name: str, kind: int, shape: list) -> onnx.ValueInfoProto:

@@ -2,6 +2,7 @@
 
 import json
 
+import nir
 import numpy as np
 import onnx
 import onnxruntime
@@ -14,6 +15,7 @@ from exporters.onnx_model import write_onnx
 from exporters.targets import export_to
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.reference import run as reference_run
+from hw_sim.graph.wiring import Wiring
 from tests.conftest import lively_model, torch_run
 
 
@@ -57,7 +59,34 @@ def test_int8_model_is_the_int8_graph(spiking_model, tokens, tmp_path):
     got = stepped(Session(tmp_path, "model", suffix="-int8"), tokens[None])[0]
     np.testing.assert_allclose(got, logits["logits"], atol=2e-4)
     stored = onnx.load(str(tmp_path / "model-int8.onnx"), load_external_data=False).graph.initializer
-    assert {t.name: t.data_type for t in stored}["block0_ffn_key_weight"] == onnx.TensorProto.INT8
+    assert {t.name: t.data_type for t in stored}["block0_ffn_key/weight"] == onnx.TensorProto.INT8
+
+
+def test_spikes_go_through_int8_matrices_in_integers(spiking_model, tmp_path):
+    graph = quantize(exporter.export(spiking_model))
+    write_onnx(graph, tmp_path, "-int8")
+    nodes = onnx.load(str(tmp_path / "model-int8.onnx"), load_external_data=False).graph.node
+    wiring = Wiring(graph)
+    matrices = [name for name, node in graph.nodes.items() if isinstance(node, nir.Linear)]
+    fed = {f"{name}/product" for name in matrices if wiring.spike_fed(name)}
+    assert {node.output[0] for node in nodes if node.op_type == "MatMulInteger"} == fed
+    assert not any(node.op_type == "Sum" for node in nodes)  # readers of ONNX know sums of two
+
+
+def test_nodes_may_be_called_as_anything_else_of_the_model_is(spiking_model, tokens, tmp_path):
+    graph = exporter.export(spiking_model)
+    names = ["token", "logits", "past_block0_att_wkv_a", "present_block0_att_wkv_b", "block0_att_key_sum"]
+    scales = [name for name, node in graph.nodes.items() if isinstance(node, nir.Scale | nir.Linear)][: len(names)]
+    called = dict(zip(scales, names, strict=True))
+    called |= {name: "out" for name, node in graph.nodes.items() if isinstance(node, nir.Output)}
+    called |= {name: "in" for name, node in graph.nodes.items() if isinstance(node, nir.Input)}
+    nodes = {called.get(name, name): node for name, node in graph.nodes.items()}
+    edges = [(called.get(a, a), called.get(b, b)) for a, b in graph.edges]
+    for folder, each in (("a", graph), ("b", nir.NIRGraph(nodes, edges, type_check=False))):
+        (tmp_path / folder).mkdir()
+        write_onnx(each, tmp_path / folder)
+    a, b = (stepped(Session(tmp_path / folder, "model"), tokens[None]) for folder in "ab")
+    np.testing.assert_allclose(a, b, atol=1e-5)
 
 
 @pytest.mark.slow
