@@ -50,7 +50,7 @@ def check(model: str, target: str, data: str | None, step: Step, tokenizer: str 
           taken: Taken) -> None:  # fmt: skip
     """Each node as supported, substituted or refused, as the export itself would find; exit code 1 if any is refused.
 
-    With --data, on the first 1,000 tokens, how many spikes of each population the integers change.
+    With --data, on the first 1,000 tokens or steps, how many spikes of each population the integers change.
 
     \b
     Example:
@@ -76,7 +76,9 @@ def check(model: str, target: str, data: str | None, step: Step, tokenizer: str 
 
 def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str | None,
            taken: Taken) -> "tuple[Finding, ...]":  # fmt: skip
-    from exporters.check import check_kinds, check_target
+    from exporters.check import NETWORK, check_kinds, check_target
+    from hw_sim.graph.foreign import drive, inputs_of
+    from hw_sim.graph.recordings import read_recording
 
     try:
         network = network_in(model, step)
@@ -88,9 +90,9 @@ def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str
     tokens = None
     if data is not None:
         if network is not None:
-            raise UserError(
-                f"{model}: no target runs it in integers, so there is no drift to measure; leave --data away"
-            )
+            inputs = read_recording(data, *inputs_of(network)).inputs[:TOKENS]
+            found = check_target(drive(network, inputs), target, np.arange(len(inputs)))
+            return tuple(f for f in found if f.node in network.nodes or f.node == NETWORK)
         cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)
         tokens = load_text(data, None, TOKENS, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
     return check_target(graph, target, tokens)

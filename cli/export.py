@@ -13,16 +13,20 @@ from cli.inputs import (
     load_graph,
     load_model,
     load_text,
+    lowered_file,
+    network_in,
     source_of,
     tokenizer_if_known,
 )
 from cli.options import (
+    Step,
     Taken,
     checkpoint_options,
     data_option,
     force_option,
     json_option,
     split_option,
+    step_options,
     tokenizer_option,
     tokens_option,
 )
@@ -56,6 +60,7 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 @split_option
 @json_option
 @tokens_option(None, "20,000; with --target loihi alone, like --data, --split")
+@step_options
 def export(
     model: str | None,
     target: str,
@@ -65,9 +70,12 @@ def export(
     taken: Taken,
     tokenizer: str | None,
     as_json: bool,
+    step: Step,
     **own: Any,
 ) -> None:
     """Lower a checkpoint (or a float .nir file) to a deployment target.
+
+    A .nir network of another tool is lowered for Loihi with the inputs of --data built in.
 
     \b
     Example:
@@ -91,6 +99,12 @@ def export(
     if target != "loihi" and given:
         raise UserError(f"--{next(iter(given))} is for --target loihi, not {target}")
     folders.check(out, KIND, force=force, reads=[Path(model)])
+    if (network := network_in(model, step)) is not None:
+        if target != "loihi" or dump_passes is not None or tokenizer is not None:
+            raise UserError(f"{model}: no token network; of the targets loihi alone takes it, without --dump-passes")
+        manifest = _export_network(model, network, out, force, given, quiet=as_json)
+        _told(manifest, out, as_json)
+        return
     if dump_passes is not None:
         folders.check(dump_passes, PASSES, force=force, reads=[Path(model)])
     held = None
@@ -110,6 +124,11 @@ def export(
         manifest = _export_loihi(model, graph, out, force, given, quiet=as_json)
     else:
         manifest = export_to(target, graph, out, source_of(model), force=force)
+    _told(manifest, out, as_json)
+
+
+def _told(manifest: dict, out: Path, as_json: bool) -> None:
+    """What was written, and what was measured on the way."""
     if warning := manifest.get("mapping", {}).get("warning"):
         click.echo(f"spikegpt: {warning}", err=True)
     if as_json:
@@ -128,6 +147,26 @@ def export(
             f"{found['float_bits_per_byte']:.4f} bits per byte in float32, {found['exported_bits_per_byte']:.4f} as "
             f"exported ({found['increase']:+.2%}), on the first {found['tokens']:,} tokens of {found['text']}"
         )
+
+
+def _export_network(model: str, network: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any],
+                    quiet: bool) -> dict:  # fmt: skip
+    """Export a network of another tool for Loihi, with the inputs of --data built in: their steps are its tokens."""
+    from exporters.loihi.settings import Settings
+    from exporters.targets import export_to
+    from hw_sim.graph.foreign import drive, inputs_of
+    from hw_sim.graph.recordings import read_recording
+
+    if given.get("data") is None:
+        raise UserError(f"{model}: no token network; --data names the inputs to build in and to measure on")
+    if "split" in given:
+        raise UserError("--split is of a text; --tokens names the first steps of inputs")
+    recorded = read_recording(given["data"], *inputs_of(network))
+    inputs = recorded.inputs[: given.get("tokens")]
+    chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
+    settings = Settings(**chosen, recording=Path(given["data"]).name)
+    with progress_bar("measuring", None, quiet):
+        return export_to("loihi", drive(network, inputs), out, lowered_file(model), force=force, settings=settings)
 
 
 def _export_loihi(

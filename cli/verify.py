@@ -5,16 +5,21 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from cli.inputs import Learned, load_graph, load_text, tokenizer_of
+from cli.inputs import Learned, load_graph, load_text, lowered_file, tokenizer_of
 from cli.options import data_option, json_option, lava_python_option, split_option, tokenizer_option, tokens_option
 from cli.progress import progress_bar
+from spikegpt.errors import UserError
 from spikegpt.escape import printable, rich
+
+if TYPE_CHECKING:
+    from hw_sim.plan import Plan
 
 DISAGREEMENT = 1  # exit code
 
@@ -48,13 +53,11 @@ def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | N
         click.echo(json.dumps({**facts, "agree": False}) if as_json else facts["verdict"])
         sys.exit(DISAGREEMENT)
     plan = agreement.read_plan(folder)
-    graph = load_graph(str(folder))
-    cut = tokenizer_of(str(folder), graph, tokenizer)
-    corpus, part = load_text(data, split, tokens, cut, Learned.by_graph(str(folder), graph))
+    name, digest, part = _tokens(folder, plan, data, tokenizer, split, tokens)
     started = time.perf_counter()
     with progress_bar(agreement.REFERENCE, len(part), as_json) as advance:
         expected = agreement.reference(plan, part, advance)
-    facts |= {"text": corpus.name, "text_sha256": corpus.sha256, "tokens": len(part)}
+    facts |= {"text": name, "text_sha256": digest, "tokens": len(part)}
     facts["spikes"], facts["time_s"] = sum(expected.spike_counts.values()), time.perf_counter() - started
     rows = []
     for execution in agreement.EXECUTIONS:
@@ -68,6 +71,22 @@ def verify(folder: Path, data: str | None, tokenizer: str | None, split: str | N
         _print(facts)
     if not facts["agree"]:
         sys.exit(DISAGREEMENT)
+
+
+def _tokens(folder: Path, plan: "Plan", data: str | None, tokenizer: str | None, split: str | None,
+            tokens: int) -> tuple[str, str | None, np.ndarray]:  # fmt: skip
+    """What is run, its name and digest: part of a text, or the steps that a network of another tool has built in."""
+    from hw_sim.graph.files import read
+    from hw_sim.graph.foreign import STEP_KEY
+
+    if STEP_KEY in read(lowered_file(str(folder))).metadata:
+        if data is not None or split is not None:
+            raise UserError(f"{folder}: its inputs are built in; leave --data and --split away")
+        return "the inputs that are built in", None, np.arange(plan.n_vocab)[:tokens]
+    graph = load_graph(str(folder))
+    cut = tokenizer_of(str(folder), graph, tokenizer)
+    corpus, part = load_text(data, split, tokens, cut, Learned.by_graph(str(folder), graph))
+    return corpus.name, corpus.sha256, part
 
 
 def _print(facts: dict[str, Any]) -> None:

@@ -22,7 +22,7 @@ from hw_sim.counts.compare import compare
 from hw_sim.graph.check import SUPPORTED as SUPPORTED_KINDS
 from hw_sim.graph.check import check, width
 from hw_sim.graph.files import DAMAGE
-from hw_sim.graph.foreign import drive
+from hw_sim.graph.foreign import STEP_KEY, drive
 from hw_sim.graph.origin import vocabulary
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
@@ -59,7 +59,7 @@ class Answer:
 def as_nir(graph: nir.NIRGraph) -> Answer:
     """NIR and the event simulator take what can be run. Raises UserError as a run does."""
     check(graph, "graph")
-    build(graph if _is_model(graph) else drive(graph, np.zeros((1, _inputs(graph)), np.float32)))
+    build(_runnable(graph))
     return Answer()
 
 
@@ -79,6 +79,7 @@ def as_loihi(graph: nir.NIRGraph) -> Answer:
     from exporters.loihi.lava.standard.nodes import STANDARD
     from exporters.loihi.lava.standard.schedule import schedule
 
+    graph = _runnable(graph)
     check_float(graph)
     plan = _integer(graph)
     fit(plan, load_chip(Settings.chip), None)
@@ -92,6 +93,7 @@ def as_loihi(graph: nir.NIRGraph) -> Answer:
 
 def as_netx(graph: nir.NIRGraph) -> Answer:
     """What lies in no chain is in no netx file. Raises UserError as the export for Loihi does."""
+    graph = _runnable(graph)
     check_float(graph)
     held = [name for chain in chains(_integer(graph)) for name in (chain.matrix, chain.name)]
     ends = (nir.Input, nir.Output)
@@ -115,7 +117,7 @@ def check_target(graph: nir.NIRGraph, target: str, tokens: np.ndarray | None = N
         raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
     refused: dict[str, str] = {}
     answer, now = Answer(), graph
-    if target != "nir" and not _is_model(graph):
+    if target == "onnx" and not _is_model(graph):
         refused[NETWORK] = _why_no_model(graph)
     while NETWORK not in refused:
         try:
@@ -182,6 +184,13 @@ def _integer(graph: nir.NIRGraph) -> Plan:
     plan = build(quantize(graph))
     check_membranes(plan)
     return plan
+
+
+def _runnable(graph: nir.NIRGraph) -> nir.NIRGraph:
+    """A language model as it is, any other network with inputs built in: a step of zeros, unless it has them."""
+    reads_steps = any(isinstance(graph.nodes[a], nir.Input) and isinstance(graph.nodes[b], nir.Linear) and STEP_KEY
+                      in graph.metadata and a.endswith("_step") for a, b in graph.edges)  # fmt: skip
+    return graph if reads_steps or _is_model(graph) else drive(graph, np.zeros((1, _inputs(graph)), np.float32))
 
 
 def _inputs(graph: nir.NIRGraph) -> int:

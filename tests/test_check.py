@@ -25,7 +25,7 @@ def graph_of(variant: str = "spike-driven") -> nir.NIRGraph:
 
 
 def biased() -> nir.NIRGraph:
-    """A model with two matrices that the simulator alone takes: they have a bias."""
+    """A model with two matrices that ONNX does not take: they have a bias."""
     graph = graph_of()
     for name in BIASED:
         weight = graph.nodes[name].weight
@@ -50,7 +50,7 @@ def test_what_is_exported_is_refused_nowhere(target, variant, tmp_path):
         export_to(target, graph, tmp_path / "out")
 
 
-@pytest.mark.parametrize("target", ["onnx", "loihi"])
+@pytest.mark.parametrize("target", ["onnx"])
 def test_all_faults_are_named_where_the_export_names_the_first(target, tmp_path):
     found = {f.node: f for f in check_target(biased(), target)}
     assert {name for name, f in found.items() if f.status == REFUSED} == set(BIASED)
@@ -77,16 +77,17 @@ def test_drift_is_measured_where_data_are_given(tokens):
     assert all(f.drift is None for f in check_target(graph_of(), "loihi"))
 
 
-def test_a_network_that_is_no_language_model_runs_here_and_is_not_exported():
-    assert by_status(network(), "nir")[REFUSED] == set()
-    for target in ("onnx", "loihi", "netx"):
-        assert NETWORK in by_status(network(), target)[REFUSED]
+def test_a_network_that_is_no_language_model_goes_to_loihi_and_not_to_onnx(tmp_path, run):
+    graph = network()
+    assert by_status(graph, "nir")[REFUSED] == by_status(graph, "loihi")[REFUSED] == set()
+    assert by_status(graph, "loihi")[SUBSTITUTED]
+    assert NETWORK in by_status(graph, "onnx")[REFUSED]
 
 
 def test_the_command_ends_with_1_where_anything_is_refused(run, tmp_path):
     nir.write(tmp_path / "net.nir", network())
     assert run("check", tmp_path / "net.nir", "--target", "nir")[0] == 0
-    code, out, _ = run("check", tmp_path / "net.nir", "--target", "loihi", "--json")
+    code, out, _ = run("check", tmp_path / "net.nir", "--target", "onnx", "--json")
     assert (code, json.loads(out)["refused"]) == (1, 6)
     code, _, err = run("check", tmp_path / "net.nir", "--target", "fpga")
     assert code == 2

@@ -254,7 +254,7 @@ def test_the_step_is_the_writers_unless_it_is_named(through):
         (conv(np.ones((2, 3, 5, 5)), (4, 4)), (3, 4, 4), "'x'.*kernel reaches over 5 values, more than the 4"),
         (conv(np.ones((2, 3, 3, 3)), (4, 4), padding="same"), (3, 4, 4), "'x'.*padding.*is a name"),
         (conv(np.ones((2, 3, 3, 3)), (4, 4)), (2, 4, 4), "'x'.*reads 3 channels, its input has 2"),
-        (conv(np.ones((2, 3, 3, 3)), (4, 4)), (48,), "'x'.*reads 3 dimensions"),
+        (conv(np.ones((2, 3, 3, 3)), (4, 4)), (47,), "'x'.*reads 3 dimensions"),
         (nir.Linear(np.ones((2, 4), np.float32)), (3,), None),
         (nir.Scale(np.ones(5)), (3,), "'x'.*scale holds 5 values for 3"),
         (nir.Delay(np.full(3, 1.5e-4)), (3,), "'x'.*no whole number of steps"),

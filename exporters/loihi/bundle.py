@@ -68,6 +68,8 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
 
 def _calibration_text(settings: Settings, n_vocab: int) -> tuple[str, np.ndarray]:
     """What spikes and ranges are compared on: the text that quality is measured on, else bytes of the embedded one."""
+    if settings.recording is not None:
+        return f"the {n_vocab:,} steps of {settings.recording}", np.arange(n_vocab)[:CALIBRATED]
     if settings.text is not None:
         tokens = settings.text.tokens[:CALIBRATED]
         return f"the first {len(tokens):,} tokens of {settings.text.name}", tokens

@@ -76,7 +76,11 @@ def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[s
     """
     text = settings.text
     measured: dict[str, Any]
-    if text is None:
+    if settings.recording is not None:
+        steps = np.arange(plan.n_vocab)
+        counts: Counts = Simulator(plan).run(steps)
+        measured = {"recording": settings.recording, "steps": len(steps)}
+    elif text is None:
         corpus = load_corpus(None)
         tokens = corpus.split("test")[:FOLDED].astype(np.int64) % plan.n_vocab
         counts = score(Simulator(plan), tokens).counts
@@ -139,8 +143,9 @@ def compare_spikes(exact: Simulator, rounded: Simulator, tokens: np.ndarray) -> 
 
 
 def worst_channel(weight: np.ndarray, rounded: np.ndarray) -> dict:
-    """The output channel of a matrix (n_out, n_in) that rounding moved most, by |w - s q| / |w|, s the best scale."""
-    w, q = weight.astype(np.float64), rounded.astype(np.float64)
+    """The output channel of a matrix (n_out, n_in), or of a kernel (n_out, ..), that rounding moved most, by
+    |w - s q| / |w|, s the best scale."""
+    w, q = (values.astype(np.float64).reshape(len(values), -1) for values in (weight, rounded))
     scale = (w * q).sum(axis=1) / np.maximum((q * q).sum(axis=1), 1)
     size = np.linalg.norm(w, axis=1)
     error = np.linalg.norm(w - scale[:, None] * q, axis=1) / np.where(size > 0, size, 1)

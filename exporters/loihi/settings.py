@@ -22,11 +22,13 @@ class Text:
 @dataclass(frozen=True, eq=False)
 class Settings:
     """`chip` is a name or a YAML file, `chips` how many there are (None: as many as it takes); `bits` and `prune` are
-    those of `quantize`; `progress` is told tokens as they are done, two for every one of the text."""
+    those of `quantize`; `recording` names the inputs that are built into a network of another tool, whose tokens are
+    their steps; `progress` is told tokens as they are done, two for every one of the text."""
 
     chip: str = "loihi2"
     chips: int | None = None
     bits: int = 8
     prune: float = 0.0
     text: Text | None = None
+    recording: str | None = None
     progress: Callable[[int], None] = lambda done: None

@@ -10,7 +10,7 @@ from math import ceil, log2
 import nir
 import numpy as np
 
-from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Sigmoid, SquaredReLU, memoryless
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Offset, Sigmoid, SquaredReLU, memoryless
 from hw_sim.plan import Op
 from hw_sim.plan import fixed_point as fp
 from spikegpt.errors import UserError
@@ -29,10 +29,11 @@ def lif(name: str, node: nir.LIF, integer: bool, fraction: int) -> tuple[Arrays,
         return (threshold,), True
     if not integer:
         return (rate, node.r, node.v_leak, node.v_reset, node.v_threshold), False
-    if np.any(node.v_reset) or np.any(node.v_leak) or np.any(np.ravel(node.r) != 1):
-        raise UserError(f"node {name!r}: integer LIFs need v_reset = v_leak = 0 and r = 1")
+    r = np.ravel(node.r)
+    if np.any(node.v_reset) or np.any(node.v_leak) or np.any(r <= 0):
+        raise UserError(f"node {name!r}: integer LIFs need v_reset = v_leak = 0 and a positive r")
     decay = np.floor(rate * (1 << fp.DECAY_BITS) + 0.5)
-    mantissa = np.floor(threshold / rate * 2.0**fraction)
+    mantissa = np.floor(threshold / (rate * r) * 2.0**fraction)  # of a membrane r times as small
     if np.any(mantissa < 0):
         raise UserError(f"node {name!r}: negative thresholds cannot be held")
     # A threshold beyond the field can only be clipped where no input reaches it without memory.
@@ -123,6 +124,10 @@ def wkv(name: str, node: WKV, integer: bool) -> tuple[Arrays, Arrays]:
     return tuple(map(fp.to_exponent, constants)), (start,)
 
 
+def offset(name: str, node: Offset, integer: bool) -> tuple[Arrays, Arrays]:
+    return ((fp.to_fixed(node.bias) if integer else node.bias),), ()
+
+
 def nothing(name: str, node: nir.NIRNode, integer: bool) -> tuple[Arrays, Arrays]:
     return (), ()
 
@@ -134,4 +139,5 @@ SIGNALS: dict[type, tuple[Op, Callable]] = {
     Sigmoid: (Op.SIGMOID, nothing),
     SquaredReLU: (Op.SQUARED_RELU, nothing),
     Multiply: (Op.MULTIPLY, nothing),
+    Offset: (Op.OFFSET, offset),
 }

@@ -112,6 +112,20 @@ class Multiply(nir.NIRNode):
 
 
 @dataclass(eq=False)
+class Offset(nir.NIRNode):
+    r"""Addition of a constant vector, :math:`y = x + bias`; all (d,)."""
+
+    bias: np.ndarray
+
+    def __post_init__(self):
+        self.input_type = {"input": np.array(self.bias.shape)}
+        self.output_type = {"output": np.array(self.bias.shape)}
+
+    def step(self, x: np.ndarray) -> np.ndarray:
+        return x + self.bias
+
+
+@dataclass(eq=False)
 class Place(nir.NIRNode):
     r"""Embedding of a vector in a longer one, :math:`y_{offset : offset + n} = x`, zero elsewhere.
 
@@ -152,7 +166,7 @@ class TokenShift(nir.NIRNode):
         return self.mix * x + (1 - self.mix) * before
 
 
-EXTENSIONS = (LayerNorm, WKV, Sigmoid, SquaredReLU, Multiply, Place, TokenShift)
+EXTENSIONS = (LayerNorm, WKV, Sigmoid, SquaredReLU, Multiply, Offset, Place, TokenShift)
 
 
 def memoryless(lif: nir.LIF) -> bool:

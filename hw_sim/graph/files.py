@@ -14,8 +14,10 @@ import nir
 import numpy as np
 
 from hw_sim.graph.check import SUPPORTED, check
-from hw_sim.graph.nested import DEEPEST
+from hw_sim.graph.nested import DEEPEST, inlined
 from hw_sim.graph.screen import screened
+from hw_sim.graph.shapes import flattened
+from hw_sim.graph.windows import WINDOWS
 from spikegpt import files
 from spikegpt.errors import UserError
 from spikegpt.kinds import HDF5, first_bytes, kind_of
@@ -120,6 +122,11 @@ def read(path: str | Path) -> nir.NIRGraph:
     Raises UserError if the file is missing, damaged, hostile, or holds nodes this toolchain does not understand.
     """
     graph = load(path)
+    if any(isinstance(node, (*WINDOWS, nir.Flatten, nir.NIRGraph)) for node in graph.nodes.values()):
+        try:
+            graph = flattened(inlined(graph))  # NIR does not keep the shapes that these read
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
     check(graph, str(path))
     for node in graph.nodes.values():
         for value in vars(node).values():

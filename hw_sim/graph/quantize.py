@@ -1,16 +1,16 @@
 """Passes from a float NIR graph to one with int8 matrices; each returns a new graph and says what it preserves."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import nir
 import numpy as np
 
 from hw_sim.graph.check import check, width
-from hw_sim.graph.extensions import DT
+from hw_sim.graph.extensions import DT, Offset
 from hw_sim.graph.windows import CONVOLUTIONS
 from hw_sim.graph.wiring import Wiring
 from hw_sim.plan.fixed_point import THRESHOLD_LIMIT
-from spikegpt.errors import UserError
 
 BITS = 8  # of a weight by default: symmetric, -127 to 127
 
@@ -56,15 +56,13 @@ def round_matrices(graph: nir.NIRGraph, bits: int = BITS) -> nir.NIRGraph:
     """Round every matrix to symmetric integers with one scale an output channel, followed by a Scale that holds it.
 
     Integers of the body have `bits` bits, those of the head 8, all in int8: weights change by at most half a step,
-    max |w| / (2^bits - 2) of the channel. The embedding stays a float table: a look-up has no synapses. Raises
-    UserError naming a node with a bias.
+    max |w| / (2^bits - 2) of the channel; a bias is added behind the Scale. The embedding stays a float table: a
+    look-up has no synapses.
     """
     wiring, nodes, edges, on_chip = Wiring(graph), dict(graph.nodes), list(graph.edges), set(body(graph))
     for name, node in graph.nodes.items():
         if not isinstance(node, (nir.Linear, nir.Affine, *CONVOLUTIONS)) or wiring.embeds(name):
             continue
-        if np.any(getattr(node, "bias", 0)):
-            raise UserError(f"node {name!r}: integer plans add no bias, and this {type(node).__name__} has one")
         limit = (1 << (bits if name in on_chip else BITS) - 1) - 1
         largest = np.abs(node.weight).reshape(len(node.weight), -1).max(axis=1)
         scale = np.where(largest > 0, largest / limit, 1.0).astype(np.float32)
@@ -75,16 +73,24 @@ def round_matrices(graph: nir.NIRGraph, bits: int = BITS) -> nir.NIRGraph:
         while behind in nodes:  # any name may be another node's
             behind += "_"
         nodes[behind] = nir.Scale(scale)
-        edges = [(behind if a == name else a, b) for a, b in edges] + [(name, behind)]
+        chain = [name, behind]
+        bias = np.ravel(getattr(node, "bias", np.zeros(1)))
+        if np.any(bias):
+            last = f"{behind}_bias"
+            while last in nodes:
+                last += "_"
+            nodes[last] = Offset(np.repeat(np.broadcast_to(bias, len(node.weight)), width(node) // len(node.weight)))
+            chain.append(last)
+        edges = [(chain[-1] if a == name else a, b) for a, b in edges] + list(pairwise(chain))
     metadata = {**graph.metadata, "precision": "int8", "body_bits": bits}
     return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
 
 
 def with_weight(node: nir.NIRNode, weight: np.ndarray) -> nir.NIRNode:
-    """A matrix or a convolution without bias, of other weights."""
+    """A matrix or a convolution of other weights, its bias left out."""
     if not isinstance(node, CONVOLUTIONS):
         return nir.Linear(weight)
-    other = replace(node, weight=weight)
+    other = replace(node, weight=weight, bias=np.zeros(len(weight), np.float32))
     other.input_type, other.output_type = node.input_type, node.output_type
     return other
 

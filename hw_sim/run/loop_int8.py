@@ -192,6 +192,9 @@ def run_integer(
                 counters[i, 1] += done_now
             elif op == Op.POOL:
                 pool(constants[c:], x, y)
+            elif op == Op.OFFSET:
+                for j in range(y.size):
+                    y[j] = x[j] + np.int64(constants[c + j])
             elif op == Op.SCALE:
                 _scale(x, constants[c : c + n], table[i, 9], y)
             elif op == Op.ADD:

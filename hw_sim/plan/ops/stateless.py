@@ -60,14 +60,16 @@ class Offset(Operation):
     """y = x + c."""
 
     op = Op.OFFSET
-    whole = False
     per_channel: ClassVar = {"add": 1}
 
     def parameters(self, row, integer):
         return ((row.n_out,),)
 
-    def real(self, given, x, z, state):
+    def integer(self, given, x, z, state):
         return x + given.parameters[0]
+
+    def reach(self, given, x=0, z=0):
+        return x + largest(given.parameters[0])
 
 
 class Multiply(Operation):
