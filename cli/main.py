@@ -42,12 +42,14 @@ def run() -> int:
         from spikegpt.errors import UserError
     except KeyboardInterrupt:
         return say("interrupted", INTERRUPTED)
+    except Signalled as ended:
+        return said(ended)
     try:
         with notices():
             code = cli.main(prog_name="spikegpt", standalone_mode=False)
         return code if isinstance(code, int) else DONE
     except Signalled as ended:
-        return say(f"ended by {signal.Signals(int(str(ended.code)) - 128).name}", int(str(ended.code)))
+        return said(ended)
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else DONE
     except (KeyboardInterrupt, Abort):
@@ -75,6 +77,12 @@ def run() -> int:
 
         traceback.print_exc()
         return say("this is a defect of spikegpt, not of your input: please report the lines above", CRASHED)
+
+
+def said(ended: Signalled) -> int:
+    """Which signal it was; returns the code."""
+    code = int(str(ended.code))
+    return say(f"ended by {signal.Signals(code - 128).name}", code)
 
 
 def say(text: str, code: int) -> int:

@@ -1,5 +1,6 @@
 """How a command ends: the exit code that shells expect, one line, nothing left behind."""
 
+import builtins
 import os
 import re
 import signal
@@ -209,3 +210,14 @@ def test_a_signal_that_falls_into_a_destructor_ends_the_command_all_the_same():
     with pytest.raises(entry.Signalled), entry.signals():
         Falls()
         time.sleep(60)
+
+
+def test_a_signal_while_a_command_is_still_being_imported_is_said_too(monkeypatch, capsys):
+    def ended(*names: object) -> None:
+        raise entry.Signalled(143)
+
+    real = builtins.__import__
+    monkeypatch.setattr("builtins.__import__", lambda *names: ended(*names) if names[0] == "click" else real(*names))
+    assert entry.run() == 143
+    monkeypatch.undo()
+    assert capsys.readouterr().err == "spikegpt: ended by SIGTERM\n"
