@@ -1,4 +1,4 @@
-"""Hooks of mkdocs: pages that stand elsewhere in the repository, or are made of the program, become pages of the site."""
+"""Hooks of mkdocs: pages that stand elsewhere in the repository, or are made of the program, on the site."""
 
 import json
 import re
