@@ -269,6 +269,16 @@ def test_what_cannot_be_run_is_refused_by_name(through, node, shape, said):
         through({"x": node}, shape=shape)
 
 
+def test_what_would_need_too_much_memory_is_refused_before_it_is_asked_for(through, rng):
+    wide = conv(rng.normal(size=(8, 3, 3, 3)), (400, 400), 1, 1)
+    plan = Simulator.from_nir(drive(through({"c": wide}, shape=(3, 400, 400)), np.zeros((1, 3, 400, 400)))).plan
+    with pytest.raises(UserError, match="'c': as a matrix its kernel has"):
+        plan.matrix(plan.matrices[0])
+    slow = nir.Delay(np.full(1000, 5.0))
+    with pytest.raises(UserError, match="'d': 1,000 delays of up to 50,000 steps"):
+        Simulator.from_nir(drive(through({"d": slow}, shape=(1000,)), np.zeros((1, 1000))))
+
+
 def test_a_loop_without_a_neuron_is_refused_by_its_nodes(through):
     nodes = {"a": nir.Scale(np.ones(3)), "b": nir.Scale(np.ones(3))}
     with pytest.raises(UserError, match="a, b form a cycle without a Delay"):

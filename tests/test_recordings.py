@@ -83,7 +83,7 @@ def linked(path) -> None:
         ("a.csv", csv("t,index\n1e30,2\n"), "up to"),
         ("a.csv", csv("t,x,y\n0,4,0\n"), "x from 4 to 4 for 4 places"),
         ("a.csv", csv("a,b\n0,4\n"), "columns a, b"),
-        ("a.csv", csv("t,index\n0\n"), "other columns"),
+        ("a.csv", csv("t,index\n0\n"), "1 columns, the first 2"),
         ("a.csv", csv("t,index\nx,y\n"), "no list of events"),
         ("a.bin", lambda p: p.write_bytes(b"nothing"), "inputs are a .npy"),
         ("a.h5", lambda p: write_nir_data(p, np.ones((2, 24)), {}, 2 * DT), "name the --dt"),

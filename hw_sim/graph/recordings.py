@@ -4,7 +4,7 @@ Inputs become (T, n) float32, a step a row; several samples are not run in one s
 holds beside its inputs are what a run is compared with.
 """
 
-import csv
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ INPUT, OBSERVED = "input", "spikes"  # names: of inputs in an archive, of what N
 COLUMNS = ("t", "step", "index", "x", "y", "p")
 UNPACKED = 256 << 20  # bytes that a file may unpack to
 VALUES = 1 << 28  # that inputs may hold
+LINE = 1000  # characters of the first line
 
 
 @dataclass(frozen=True)
@@ -88,15 +89,16 @@ def _columns(path: Path) -> dict[str, np.ndarray]:
     if path.stat().st_size > UNPACKED:
         raise UserError(f"{path.stat().st_size:,} bytes; up to {UNPACKED:,} of events are read")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        names = [name.strip() for name in next(csv.reader(lines[:1]), [])]
-        rows = [list(map(float, row)) for row in csv.reader(lines[1:]) if row]
-        if any(len(row) != len(names) for row in rows):
-            raise ValueError("a line has other columns than the first")
-        values = np.array(rows, np.float64).reshape(len(rows), len(names))
-    except (ValueError, csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"no list of events: {error}") from error
-    return {name: values[:, i] for i, name in enumerate(names)}
+        with path.open(encoding="utf-8") as file:
+            names = [name.strip() for name in file.readline(LINE).split(",")]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a list without an event
+            values = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2, comments=None, encoding="utf-8")
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"no list of events: {' '.join(str(error).split())[:200]}") from error
+    if values.size and values.shape[1] != len(names):
+        raise UserError(f"no list of events: lines have {values.shape[1]} columns, the first {len(names)}")
+    return {name: values[:, i] if values.size else np.zeros(0) for i, name in enumerate(names)}
 
 
 def _gridded(events: dict[str, np.ndarray], shape: Shape, dt: float) -> np.ndarray:

@@ -5,6 +5,7 @@ import numpy as np
 
 from hw_sim.graph import constants as constants_of
 from hw_sim.graph.builder import Builder
+from hw_sim.graph.check import MAX_VALUES
 from hw_sim.graph.extensions import DT, Place, SquaredReLU
 from hw_sim.graph.pieces import filled
 from hw_sim.graph.windows import CONVOLUTIONS, POOLS, geometry, laid_out
@@ -57,6 +58,10 @@ class _Nodes(Builder):
         if not np.allclose(node.delay, steps * DT, rtol=1e-6) or steps.min() < 1:
             raise UserError(f"node {name!r}: delays of whole steps of {DT} s are run, got {np.max(node.delay)}")
         n, longest = node.delay.size, int(steps.max())
+        if n * longest > MAX_VALUES:
+            raise UserError(
+                f"node {name!r}: {n:,} delays of up to {longest:,} steps keep more than {MAX_VALUES:,} values"
+            )
         s = self.put(name, "s", np.zeros(n * longest))
         c = self.put(name, "c", steps) if longest > 1 else 0
         y = self.place_output(name, n, self.signal_bits)

@@ -18,6 +18,7 @@ from spikegpt.arrays import read_arrays
 from spikegpt.errors import UserError
 
 FIELDS = Row._fields
+UNROLLED = 1 << 27  # weights that a kernel may have as a matrix
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class Plan:
             return self.weights[:0].reshape(0, 0)
         flat = self.weights[row.w : row.w + operation.weights(row, self.constants)]
         if operation.kernel:
+            if row.n_in * row.n_out > UNROLLED:
+                n = f"{row.n_in * row.n_out:,}"
+                raise UserError(f"node {self.names[i]!r}: as a matrix its kernel has {n} weights, over {UNROLLED:,}")
             return unrolled(flat, self.geometry(i))
         return flat.reshape(row.n_in, row.n_out) if operation.input_major else flat.reshape(row.n_out, row.n_in).T
 
