@@ -8,13 +8,14 @@ import click
 from cli.check import check
 from cli.compare import compare
 from cli.count import count
-from cli.energy import energy_report, profiles
+from cli.energy import energy_report
 from cli.eval import evaluate
 from cli.export import export
 from cli.generate import generate
 from cli.info import info
 from cli.models import models
 from cli.plot import plot
+from cli.profiles import profiles
 from cli.raster import raster
 from cli.replay import replay
 from cli.simulate import simulate

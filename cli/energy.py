@@ -1,4 +1,4 @@
-"""`spikegpt energy-report` and `profiles`: what a model costs per token, at whose prices."""
+"""`spikegpt energy-report`: what a model costs per token, at whose prices."""
 
 import os
 import platform
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from cli.energy_network import KIND as NETWORK_KIND
+from cli.energy_network import compare_networks, publish_network, report_network
 from cli.inputs import (
     Learned,
     is_lowered,
@@ -18,16 +20,19 @@ from cli.inputs import (
     load_graph,
     load_model,
     load_text,
+    network_in,
     source_of,
     tokenizer_of,
 )
 from cli.options import (
+    Step,
     Taken,
     checkpoint_options,
     data_option,
     force_option,
     json_option,
     split_option,
+    step_options,
     tokenizer_option,
     tokens_option,
 )
@@ -44,8 +49,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from exporters.energy_report import Opened, Text
-    from hw_sim.energy.gate import Compared, Limits
-    from hw_sim.energy.profiles import Profile
+    from hw_sim.energy.gate import Compared, Limits, Verdict
     from hw_sim.energy.schema import Report, Shape
     from spikegpt.corpus import Corpus
 
@@ -83,6 +87,8 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
 @click.option("--junit", type=NewFile(), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
+@click.option("--spike-input", is_flag=True, help="Of a .nir network of another tool: its inputs are events.")
+@step_options
 @force_option
 @json_option
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
@@ -90,8 +96,11 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
                   context: int | None, mode: str, batch: int, names: tuple[str, ...], precisions: tuple[str, ...],
                   placement: Path | None, tokens_per_s: float, compressors: bool, measure_host: bool, baselines: str,
                   baseline: Path | None, max_increase: str, max_quality_loss: str, junit: Path | None,
-                  out: Path | None, force: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
+                  out: Path | None, spike_input: bool, step: Step, force: bool, as_json: bool,
+                  taken: Taken) -> None:  # fmt: skip
     """What models cost per token against Transformers and non-spiking models, measured on a text or from assumed rates.
+
+    A .nir network of another tool, on the inputs that --data names, is priced a step beside its twin that multiplies.
 
     \b
     Example:
@@ -102,12 +111,13 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     from hw_sim.energy.gate import Limits, read_baseline, share
     from hw_sim.energy.settings import Settings
 
+    network = network_in(models[0], step) if len(models) == 1 and not size else None
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
     if out is not None:
-        folders.check(out, KIND, force=force, shared=forms())
+        folders.check(out, *((NETWORK_KIND,) if network else (KIND,)), force=force, shared=forms())
     limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
-    earlier = read_baseline(baseline) if baseline else None
+    earlier = read_baseline(baseline) if baseline and network is None else None
     if junit and not baseline:
         raise UserError("--junit says what --baseline compared; name one")
     if junit:
@@ -123,6 +133,12 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     )
     if not settings.columns and precisions:
         raise UserError("no price column is left: the profiles named have no such --precision, or price no counts")
+    if network is not None:
+        found_network = report_network(network, models[0], data, tokens, spike_input, settings, as_json)
+        publish_network(found_network, out, force, as_json)
+        if baseline:
+            conclude(compare_networks(baseline, found_network, limits), junit)
+        return
     provenance = {
         "command": shlex.join(["spikegpt", *map(unicode, sys.argv[1:])]),
         "spikegpt": __version__,
@@ -228,11 +244,16 @@ def publish(report: "Report", out: Path | None, force: bool, as_json: bool) -> N
 
 def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | None) -> None:
     """Compare with the baseline, say so wherever a CI looks, and exit with REGRESSED where the report is worse."""
-    from cli.tables import print_gate
-    from hw_sim.energy import gate_forms
     from hw_sim.energy.gate import compare, compared
 
-    verdict = compare(earlier, compared(report), limits)
+    conclude(compare(earlier, compared(report), limits), junit)
+
+
+def conclude(verdict: "Verdict", junit: Path | None) -> None:
+    """Say what was compared wherever a CI looks, and exit with REGRESSED where something is worse."""
+    from cli.tables import print_gate
+    from hw_sim.energy import gate_forms
+
     print_gate(verdict)
     if junit:
         files.write_text(junit, gate_forms.junit(verdict), signed=True)
@@ -243,37 +264,3 @@ def gate(earlier: "Compared", report: "Report", limits: "Limits", junit: Path | 
             file.write(gate_forms.summary(verdict))
     if verdict.regressed:
         sys.exit(REGRESSED)
-
-
-@click.command(short_help="List the price tables with grade and source.")
-@click.argument("files", type=str, nargs=-1)
-@json_option
-def profiles(files: tuple[str, ...], as_json: bool) -> None:
-    """List the price tables with grade and source; FILES are checked against the schema and listed too.
-
-    \b
-    Example:
-      spikegpt profiles
-    """
-    from hw_sim.energy import profiles as prices
-
-    known = {**prices.shipped(), **prices.load_all(files)}
-    if as_json:
-        click.echo(msgspec.json.encode(known))
-        return
-    for name, p in known.items():
-        click.echo(f"{name}  ({p.grade}; {', '.join(p.precisions)})\n  {p.title}\n  source: {p.source}")
-        click.echo(f"  scope: {p.scope}")
-        left = ", ".join(unpriced(p)) or "nothing" if p.columns else "everything: it is a formula, for no counts"
-        click.echo(f"  leaves unpriced, of a spike-driven SpikeGPT: {left}")
-
-
-def unpriced(profile: "Profile") -> list[str]:
-    """What a profile has no price for, found out by pricing the shipped model's shape."""
-    from hw_sim.energy.price import price
-    from hw_sim.energy.schema import Shape
-    from hw_sim.energy.shapes import SPIKE_DRIVEN, spikegpt
-
-    work = spikegpt("", SPIKE_DRIVEN, Shape(4, 256, 256), 0.05)
-    found = [price(work, profile, column.precision) for column in profile.columns]
-    return sorted({name for energy in found if energy for name in energy.unpriced})

@@ -102,10 +102,10 @@ def counted(name: str, plan: Plan, result: Counts) -> Work:
     """The counts of a simulated run."""
     matrices = tuple(
         MatrixWork(m.name, AC if m.spike_fed else GRADED if m.graded else MAC, m.effective, m.dense,
-                   m.fan_in * m.fan_out, m.fan_out)
-        for m in result.matrices
+                   plan.operation(i).weights(plan.row(i), plan.constants), m.fan_out)
+        for i, m in zip(plan.matrices, result.matrices, strict=True)
     )  # fmt: skip
-    tokens = result.matrices[0].tokens
+    tokens = result.tokens
     read = {m.name: m.active_inputs if m.spike_fed else m.tokens * m.fan_in for m in result.matrices}
     tables = [plan.row(int(i)) for i in plan.rows(Op.EMBED)]
     operations = []

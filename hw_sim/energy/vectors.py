@@ -21,6 +21,10 @@ COMPONENTS = {  # operation of the plan -> component, as prices name it
     Op.ADD: "mixing",  # token shift, residual
     Op.SQUARED_RELU: "squared_relu",
     Op.LIF: "neurons",
+    Op.IF: "neurons",
+    Op.LI: "neurons",
+    Op.OFFSET: "mixing",
+    Op.POOL: "mixing",
 }
 # Element-wise operations a channel of what a Transformer or an LSTM has besides; softmax: a score, its maximum kept.
 OTHERS: dict[str, dict[str, int]] = {
