@@ -149,7 +149,8 @@ def markdown(report: NetworkReport) -> str:
     """The report as Markdown: operations, then joules and ratios by column."""
     from spikegpt.escape import markdown as shown
 
-    head = f"# {shown(report.network)} on {shown(report.recording)}\n\n{report.steps:,} steps; {shown(report.time_step)}.\n"
+    title = f"# {shown(report.network)} on {shown(report.recording)}"
+    head = f"{title}\n\n{report.steps:,} steps; {shown(report.time_step)}.\n"
     columns = sorted({c for row in report.rows for c in row.energy_j})
     kinds = ("accumulates", "graded", "macs", "elementwise", "updates", "spikes")
     operations = _table(
