@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 @click.option(
     "--teacher", type=Model(Path), help="A checkpoint whose predictions are matched; of equal shape, also the start."
 )
+@click.option(
+    "--teacher-variant", type=click.Choice([*VARIANTS, TRANSFORMER]), help="Of a teacher without a configuration."
+)
+@click.option("--teacher-embedding", type=click.Choice(["binary", "raw"]), help="Of such a teacher.")
 @click.option("--start", type=Model(Path), help="A checkpoint of the same shape whose weights are the start.")
 @click.option("--device", type=Device(), default="auto", show_default=True, help="cpu, cuda, or a GPU if there is one.")
 @click.option("--bf16/--no-bf16", default=None, help="Matrix products in bfloat16; default: on a GPU.")
@@ -44,8 +48,9 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the run in --out; with --resume, begin one if there is none.")
 @json_option
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
-          width: int | None, training: dict[str, Any], synops: int | None, teacher: Path | None, start: Path | None,
-          device: str, bf16: bool | None, resume: bool, force: bool, as_json: bool) -> None:  # fmt: skip
+          width: int | None, training: dict[str, Any], synops: int | None, teacher: Path | None,
+          teacher_variant: str | None, teacher_embedding: str | None, start: Path | None, device: str,
+          bf16: bool | None, resume: bool, force: bool, as_json: bool) -> None:  # fmt: skip
     """Train a model on a text; leaves model.pt, log.csv and run.json. Several processes: start it with torchrun.
 
     With TensorBoard installed its scalars go to the folder too (`tensorboard --logdir OUT`); `spikegpt plot OUT` draws
@@ -78,6 +83,8 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
             TrainConfig(**training),
             out,
             teacher=teacher,
+            teacher_variant=teacher_variant,
+            teacher_binary=None if teacher_embedding is None else teacher_embedding == "binary",
             start=start,
             resume=resume,
             force=force,

@@ -47,7 +47,6 @@ class _Facts(msgspec.Struct):
     tokens: Annotated[int, msgspec.Meta(ge=1)]
     bytes: Annotated[int, msgspec.Meta(ge=1)]
     tokenizer: dict[str, str]
-    tokens_sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def prepare(
             for piece in pieces(path):
                 seen.update(piece.decode(errors="replace"))
         tokenizer = Characters.of(seen) if seen else Bytes()
-    digest, token_digest, n_bytes, n_tokens = hashlib.sha256(), hashlib.sha256(), 0, 0
+    digest, n_bytes, n_tokens = hashlib.sha256(), 0, 0
     with new_folder(out, KIND, force=force, reads=paths) as new:
         with (new.path / TOKENS).open("wb") as file:
             for path in paths:
@@ -144,7 +143,6 @@ def prepare(
                     if ".jsonl" in path.suffixes:
                         tokens = np.concatenate([tokens, separator(tokenizer)])
                     file.write(tokens.tobytes())
-                    token_digest.update(tokens.tobytes())
                     digest.update(piece)
                     n_bytes, n_tokens = n_bytes + len(piece), n_tokens + len(tokens)
                     progress(len(piece))
@@ -154,12 +152,11 @@ def prepare(
             "name": " + ".join(unicode(path.name) for path in paths),
             "sha256": digest.hexdigest(),
             "tokens": n_tokens,
-            "tokens_sha256": token_digest.hexdigest(),
             "bytes": n_bytes,
             "tokenizer": tokenizer.to_dict(),
         }
         (new.path / FACTS).write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    return open_prepared(out, None)
+    return _prepared(out)[0]
 
 
 def prepare_array(
@@ -202,24 +199,27 @@ def open_prepared(folder: Path, tokenizer: Tokenizer | str | None) -> Corpus:
     """
     if not (folder / FACTS).exists():
         raise UserError(f"{folder}: not a folder that `spikegpt tokenize` wrote: it holds no {FACTS}")
-    verified(folder, KIND)
+    named = verified(folder, KIND)["files"]
+    if missing := [name for name in (FACTS, TOKENS) if name not in named]:
+        raise UserError(f"{folder}: its manifest does not name {missing[0]}; tokenize the text again")
+    corpus, own = _prepared(folder)
+    other = tokenizer == CHARACTERS and not isinstance(own, Characters)
+    if other or (tokenizer is not None and not isinstance(tokenizer, str) and not same(tokenizer, own)):
+        raise UserError(f"{folder}: it was prepared with another tokenizer ({own.to_dict()['kind']})")
+    return corpus
+
+
+def _prepared(folder: Path) -> tuple[Corpus, Tokenizer]:
+    """The corpus in a folder whose files are known to be those that were written, and its tokenizer."""
     facts = read_document(folder / FACTS, _Facts)
     try:
         own = tokenizer_from_dict(facts.tokenizer)
     except UserError as error:
         raise UserError(f"{folder / FACTS}: {error}") from error
     tokens = mapped(folder / TOKENS, smallest_type(own.vocab_size))
-    corpus = Corpus(facts.name, facts.sha256, tokens, own, facts.bytes)
     if len(tokens) != facts.tokens:
         raise UserError(f"{folder / TOKENS}: {len(tokens):,} tokens where {FACTS} says {facts.tokens:,}")
-    if facts.tokens_sha256 is not None and digest_of(tokens) != facts.tokens_sha256:
-        raise UserError(
-            f"{folder / TOKENS}: damaged: these are not the tokens that were written; tokenize the text again"
-        )
-    other = tokenizer == CHARACTERS and not isinstance(own, Characters)
-    if other or (tokenizer is not None and not isinstance(tokenizer, str) and not same(tokenizer, own)):
-        raise UserError(f"{folder}: it was prepared with another tokenizer ({facts.tokenizer['kind']})")
-    return corpus
+    return Corpus(facts.name, facts.sha256, tokens, own, facts.bytes), own
 
 
 def open_indexed(path: Path, tokenizer: Tokenizer | None) -> Corpus:

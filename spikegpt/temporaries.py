@@ -39,25 +39,30 @@ def workspace(stem: str) -> Iterator[Path]:
 @contextmanager
 def _held(folder: Path, before: str, after: str, directory: bool) -> Iterator[Path]:
     _sweep(folder, before, after)
-    path, descriptor = _create(folder, before, after, directory)
+    path, descriptor = folder, None
     try:
+        while descriptor is None:
+            path = folder / f"{before}{secrets.token_hex(4)}{after}"  # known before it is there: a signal may follow
+            descriptor = _create(path, directory)
         yield path
     finally:
-        remove(path)
-        os.close(descriptor)
+        if path != folder:
+            remove(path)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
-def _create(folder: Path, before: str, after: str, directory: bool) -> tuple[Path, int]:
-    while True:
-        path = folder / f"{before}{secrets.token_hex(4)}{after}"
-        if directory:
-            path.mkdir()
-            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        else:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if lock(descriptor) is not False and path.exists():
-            return path, descriptor
-        os.close(descriptor)  # a sweeper came between creation and lock
+def _create(path: Path, directory: bool) -> int | None:
+    """Make a file or folder and lock it; None where a sweeper came between the two."""
+    if directory:
+        path.mkdir()
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    else:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+    if lock(descriptor) is not False and path.exists():
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _around(stem: str, ending: str = PART) -> tuple[str, str]:

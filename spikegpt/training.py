@@ -1,6 +1,6 @@
 """Training on tokens: what a run starts from, its folder, and the model and the score that it leaves."""
 
-import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -13,8 +13,11 @@ from spikegpt import checkpoint
 from spikegpt.config import Config
 from spikegpt.corpus import Corpus
 from spikegpt.distributed import place
-from spikegpt.errors import UserError
+from spikegpt.errors import Notice, UserError
+from spikegpt.escape import unicode
 from spikegpt.evaluation import STREAMS, Evaluation, evaluate
+from spikegpt.folders import digest
+from spikegpt.kinds import first_bytes
 from spikegpt.model import SpikeGPT, build
 from spikegpt.run_folder import CURVE, RunFolder
 from spikegpt.train_config import TrainConfig
@@ -22,6 +25,7 @@ from spikegpt.training_log import Row, plot_curve
 from spikegpt.training_loop import SAVE_EVERY_S, keep_on
 from spikegpt.training_run import Run
 from spikegpt.transformer import Transformer
+from spikegpt.weights import find
 
 HEAD_SLOPE = 1.65  # E[n | n > 0.5] - E[n | n < 0.5] of a normal n: what a spike of a head's neuron stands for at first
 
@@ -33,6 +37,8 @@ def train(
     out: Path,
     *,
     teacher: Path | None = None,
+    teacher_variant: str | None = None,
+    teacher_binary: bool | None = None,
     start: Path | None = None,
     resume: bool = False,
     force: bool = False,
@@ -45,8 +51,10 @@ def train(
 ) -> tuple[SpikeGPT | Transformer, Evaluation]:
     """Train a model and leave `run.json`, `last.pt` (to resume), `log.csv`, `model.pt` (weights) and `curve.svg`.
 
-    `teacher` is a checkpoint whose next-token distributions the model is to match. The model starts from the weights of
-    `start`, a checkpoint of its shape in any variant or form, or else from its teacher's if that has its shape.
+    `teacher` is a checkpoint whose next-token distributions the model is to match; `teacher_variant` and
+    `teacher_binary` (its embedding) say what a state dict without a configuration does not. The model starts from the
+    weights of `start`, a checkpoint of its shape in any variant or form, or else from its teacher's if that has its
+    shape.
     `last.pt` is written at round edges, every `save_every_s` seconds, and before Ctrl-C or SIGTERM ends the run; what
     is resumed (`resume`) gives the rows and the model of an uninterrupted run, to the bit. `force` replaces a run.
     `report` is told every row of the log and `progress` every step that is done; `scoring` how many tokens the score
@@ -62,12 +70,16 @@ def train(
     torch.manual_seed(cfg.seed)
     model = build(config)
     model.tokenizer = corpus.tokenizer
-    folder = RunFolder(out, config.to_dict(), provenance_of(model, corpus, cfg, teacher, start))
+    teaching = None if teacher is None else read_teacher(teacher, config, teacher_variant, teacher_binary)
+    provenance = provenance_of(model, corpus, cfg, teacher, start)
+    if teaching is not None and (teacher_variant, teacher_binary) != (None, None):
+        told = teaching.config
+        provenance["teacher"] += f" as {told.variant}, {'binary' if told.binary_embedding else 'raw'} embedding"
+    folder = RunFolder(out, config.to_dict(), provenance)
     with place(device) as here:
         if cfg.batch % (here.world * cfg.accumulate):
             raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
-        teaching = None if teacher is None else read_teacher(teacher, config)
-        if start is not None and not inherit(model, checkpoint.load(start)):
+        if start is not None and not inherit(model, read_start(start, config)):
             raise UserError(f"{start}: its weights do not fit a {config.variant} model of this shape")
         if teaching is not None:
             if start is None:
@@ -112,18 +124,47 @@ def provenance_of(
         **{f"train_{k}": v for k, v in asdict(cfg).items() if v is not None},
     }
     if teacher is not None:
-        provenance["teacher"] = f"{teacher.name} sha256 {hashlib.sha256(teacher.read_bytes()).hexdigest()}"
+        provenance["teacher"] = named(teacher)
     else:
         del provenance["train_teacher_share"]
         provenance.pop("train_teacher_temperature", None)
     if start is not None:
-        provenance["start"] = f"{start.name} sha256 {hashlib.sha256(start.read_bytes()).hexdigest()}"
+        provenance["start"] = named(start)
     return provenance
 
 
-def read_teacher(path: Path, config: Config) -> SpikeGPT | Transformer:
-    """The model to learn from. Raises UserError when it has another vocabulary."""
-    teacher = checkpoint.load(path)
+def named(path: Path) -> str:
+    """A checkpoint, or the one in a folder, by name and digest. Raises UserError where it is no regular file."""
+    file = find(path)
+    first_bytes(file)
+    return f"{unicode(file.name)} sha256 {digest(file)}"
+
+
+def read_start(path: Path, config: Config) -> SpikeGPT | Transformer:
+    """The model whose weights are the start; a state dict that does not say its variant may have that of `config`."""
+    try:
+        record = checkpoint.read(path, silent=True)
+    except UserError:
+        record = checkpoint.read(path, variant=config.variant, silent=True)
+    return checkpoint.from_record(record, path)
+
+
+def read_teacher(path: Path, config: Config, variant: str | None, binary: bool | None) -> SpikeGPT | Transformer:
+    """The model to learn from. Raises UserError when it has another vocabulary, or is told what it says itself."""
+    embedding = "auto" if binary is None else binary
+    try:
+        record = checkpoint.read(path, variant=variant, binary_embedding=embedding, silent=True)
+    except UserError as error:
+        raise UserError(str(error).replace("--variant", "--teacher-variant")) from error
+    told = (variant, binary) != (None, None)
+    if told and not record.get("inferred"):
+        raise UserError(
+            f"{path}: the teacher says itself what it is: leave --teacher-variant, --teacher-embedding away"
+        )
+    if not told and record.get("inferred"):
+        taken = f"the teacher was taken as {record['provenance']['taken_as']}"
+        warnings.warn(f"{path}: {taken}; --teacher-variant and --teacher-embedding name others", Notice, stacklevel=2)
+    teacher = checkpoint.from_record(record, path)
     if teacher.config.vocab_size != config.vocab_size:
         raise UserError(f"{path}: a teacher of {teacher.config.vocab_size} tokens for a model of {config.vocab_size}")
     return teacher

@@ -16,6 +16,7 @@ HERE = Path(__file__).resolve().parent
 sys.dont_write_bytecode = True  # the folder stays what its manifest says
 sys.path.insert(0, str(HERE / "lava_runtime"))
 BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143  # exit codes
+WEIGHTS = "weights.npz"
 TOKENIZER = "tokenizer.json"  # beside this file, for a network whose tokens are not bytes
 SHOWN = 400  # characters of what a damaged file holds
 NOTHING: np.ndarray = np.empty((0, 0))
@@ -42,7 +43,8 @@ def check_folder() -> None:
     """End with a line unless every file of this folder is what it was when it was exported."""
     try:
         known = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["files"]
-        changed = [
+        changed = [name for name in (WEIGHTS, TOKENIZER) if name not in known and (HERE / name).exists()]
+        changed += [
             name
             for name, digest in known.items()
             if not (HERE / name).is_file() or hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest
@@ -74,7 +76,7 @@ def run() -> None:
     try:
         if arguments.out:
             files.check(Path(arguments.out))
-        plan = Plan.load(HERE / "weights.npz")
+        plan = Plan.load(HERE / WEIGHTS)
         if arguments.text is not None:
             text = arguments.text.encode()
             tokens = tokenizer(plan.n_vocab).encode(text)
@@ -88,8 +90,9 @@ def run() -> None:
         if arguments.out:
             arrays: dict[str, Any] = {"logits": found.logits, **found.spikes}
             files.write(Path(arguments.out), lambda file: np.savez_compressed(file, **arrays), signed=True)
-    except (UserError, OSError, ValueError) as error:
-        print(f"run.py: {error}", file=sys.stderr)
+    except (UserError, OSError, ValueError, RecursionError) as error:
+        said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(error))
+        print(f"run.py: {said[:SHOWN]}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     logits = found.logits.astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
@@ -112,7 +115,12 @@ def tokenizer(n_vocab: int) -> Any:
     from spikegpt.tokenizer import default_tokenizer, tokenizer_from_dict
 
     place = HERE / TOKENIZER
-    found = tokenizer_from_dict(json.loads(place.read_bytes())) if place.exists() else default_tokenizer(n_vocab)
+    found = default_tokenizer(n_vocab)
+    if place.exists():
+        told = json.loads(place.read_bytes())
+        if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
+            raise UserError(f"{place}: it describes no tokenizer")
+        found = tokenizer_from_dict(told)
     if found is None:
         raise UserError(f"the {n_vocab} tokens of this network are not bytes: pass --tokens FILE.npy")
     return found
