@@ -1,6 +1,7 @@
 """`spikegpt replay`: a NIR network of any tool, fed with recorded inputs in the event simulator."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from cli.options import Step, force_option, json_option, step_options
 from cli.parameters import NewFile
 from cli.progress import progress_bar
 from spikegpt import files
-from spikegpt.errors import UserError
+from spikegpt.errors import Notice, UserError
 from spikegpt.escape import printable
 
 NIR_DATA = (".nir", ".h5", ".hdf5")  # suffixes of NIRData
@@ -43,6 +44,7 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
       spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
     from hw_sim import Simulator
+    from hw_sim.counts.networks import spiking_inputs
     from hw_sim.graph.foreign import STEP_KEY, drive, inputs_of, read_foreign
     from hw_sim.graph.recordings import read_recording, write_nir_data
 
@@ -55,13 +57,20 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
     simulator = Simulator.from_nir(drive(graph, inputs))
     with progress_bar("simulating", len(inputs), as_json) as advance:
         result = simulator.run(np.arange(len(inputs)), record=True, progress=advance)
+    accumulates = spiking_inputs(graph, inputs, result)
+    by_input = sum(accumulates.values())
+    if by_input and not recorded.events:
+        text = (
+            f"{recording}: inputs of 0 and 1 are taken for spikes: {', '.join(accumulates)} adds, it does not multiply"
+        )
+        warnings.warn(text, Notice, stacklevel=2)
     facts: dict[str, Any] = {
         "steps": len(inputs),
         "time_step": graph.metadata[STEP_KEY],
         "spikes": result.spike_counts,
-        "synops": result.synops,
+        "synops": result.synops + by_input,
         "graded": result.graded,
-        "macs": result.macs,
+        "macs": result.macs - by_input,
         "dense": result.dense,
         "mismatches": {},
     }
@@ -85,8 +94,8 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
                 + ("" if wrong is None else f", {wrong} differ from the recording")
             )
         click.echo(
-            f"{len(inputs):,} steps: {result.synops:,} binary SynOps + {result.graded:,} graded + {result.macs:,} MACs "
-            f"of {result.dense:,} dense"
+            f"{len(inputs):,} steps: {facts['synops']:,} binary SynOps + {result.graded:,} graded + "
+            f"{facts['macs']:,} MACs of {result.dense:,} dense"
         )
         click.echo(facts["time_step"])
     if any(facts["mismatches"].values()):

@@ -121,7 +121,9 @@ def check(folder: Path, *, resume: bool, force: bool) -> None:
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """What `run.json` says. Raises UserError where it is not ours."""
+    """What `run.json` says. Raises UserError where there is none, or it is not ours."""
+    if not os.path.lexists(folder / RUN):
+        raise UserError(f"{folder} is not the folder of a training run: it holds no {RUN}")
     found = read_document(folder / RUN, dict[str, Any])
     parts = (found.get("config"), found.get("provenance"))
     if found.get("schema") != SCHEMA or not all(isinstance(part, dict) for part in parts):

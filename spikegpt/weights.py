@@ -87,12 +87,19 @@ def read_weights(path: Path) -> tuple[Any, dict[str, str]]:
         raise
     except (pickle.UnpicklingError, AttributeError) as error:
         said = f", a {kind}" if kind not in (None, "zip", "Python pickle") else ""
+        if kind is None and _is_text(head):
+            raise UserError(f"{path}: a text, no file of weights ({', '.join(SUFFIXES)})") from error
         raise UserError(
             f"{path}{said}: refused, it is damaged or holds more than weights (pickled code is never run)"
         ) from error
     except (Exception, MemoryError) as error:  # torch, zipfile and safetensors raise whatever a damaged file leads to
         said = kind if kind not in (None, "zip") else " ".join(str(error).split())[:100] or type(error).__name__
         raise UserError(f"{path}: not a readable checkpoint (truncated or of another kind: {said})") from error
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether the first bytes of a file are those of a text, which no pickle of weights begins with."""
+    return not any(c < 32 and c not in b"\t\n\r\f" for c in head) and head.isascii() and bool(head)
 
 
 def _torch(path: Path) -> Any:

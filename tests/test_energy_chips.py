@@ -87,6 +87,9 @@ def test_a_placement_is_of_the_network_or_refused():
     ("change", "named"),
     [
         ({"cores": 0}, "placement.cores = 0 must be at least 1"),
+        ({"chips": 10**400}, "placement.chips is beyond"),
+        ({"cores": -(10**4000)}, "placement.cores is beyond"),
+        ({"messages_per_token": 1e308}, "placement.messages_per_token is beyond"),
         ({"messages_per_token": -1}, "placement.messages_per_token = -1"),
         ({"chips": 1.5}, "$.placement.chips"),
         ({"hops_ew_per_token": None}, "$.placement.hops_ew_per_token"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,8 @@ def test_weights_of_any_content_with_their_digest_right_are_refused(content, bun
     assert refused(bundle)
 
 
-def test_files_that_are_no_regular_files_are_refused(bundle):
+@pytest.mark.parametrize("made", [Path.mkdir, os.mkfifo, lambda place: place.symlink_to("/dev/zero")])
+def test_a_manifest_that_is_no_regular_file_is_refused(made, bundle):
     (bundle / "manifest.json").unlink()
-    (bundle / "manifest.json").mkdir()
+    made(bundle / "manifest.json")
     assert refused(bundle)

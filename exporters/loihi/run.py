@@ -19,6 +19,7 @@ BAD_INPUT, CRASHED, INTERRUPTED, UNREAD, TERMINATED = 2, 70, 130, 141, 143  # ex
 WEIGHTS = "weights.npz"
 TOKENIZER = "tokenizer.json"  # beside this file, for a network whose tokens are not bytes
 SHOWN = 400  # characters of what a damaged file holds
+LONGEST = 64 << 20  # bytes of a document
 NOTHING: np.ndarray = np.empty((0, 0))
 
 
@@ -42,12 +43,10 @@ def main() -> None:
 def check_folder() -> None:
     """End with a line unless every file of this folder is what it was when it was exported."""
     try:
-        known = json.loads((HERE / "manifest.json").read_text(encoding="utf-8"))["files"]
+        known = document("manifest.json")["files"]
         changed = [name for name in (WEIGHTS, TOKENIZER) if name not in known and (HERE / name).exists()]
         changed += [
-            name
-            for name, digest in known.items()
-            if not (HERE / name).is_file() or hashlib.sha256((HERE / name).read_bytes()).hexdigest() != digest
+            name for name, digest in known.items() if not (HERE / name).is_file() or sha256(HERE / name) != digest
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         print(f"run.py: {HERE / 'manifest.json'} is missing or damaged ({ascii(str(error))[:SHOWN]})", file=sys.stderr)
@@ -55,6 +54,27 @@ def check_folder() -> None:
     if changed:
         print(f"run.py: changed since the export: {', '.join(map(ascii, changed))[:SHOWN]}", file=sys.stderr)
         sys.exit(BAD_INPUT)
+
+
+def document(name: str) -> Any:
+    """The JSON in a file of this folder. Raises ValueError for what is no regular file, or too long."""
+    place = HERE / name
+    if place.exists() and not place.is_file():
+        raise ValueError("not a regular file")
+    with place.open("rb") as file:
+        text = file.read(LONGEST + 1)
+    if len(text) > LONGEST:
+        raise ValueError(f"{name}: more than {LONGEST:,} bytes")
+    return json.loads(text)
+
+
+def sha256(place: Path) -> str:
+    """The digest of a file, read in parts."""
+    digest = hashlib.sha256()
+    with place.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def run() -> None:
@@ -117,7 +137,7 @@ def tokenizer(n_vocab: int) -> Any:
     place = HERE / TOKENIZER
     found = default_tokenizer(n_vocab)
     if place.exists():
-        told = json.loads(place.read_bytes())
+        told = document(TOKENIZER)
         if not isinstance(told, dict) or not all(isinstance(value, str) for value in told.values()):
             raise UserError(f"{place}: it describes no tokenizer")
         found = tokenizer_from_dict(told)

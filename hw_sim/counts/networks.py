@@ -6,6 +6,7 @@ from dataclasses import replace
 import nir
 import numpy as np
 
+from hw_sim.counts.counts import Result
 from hw_sim.counts.layers import BINARY, GRADED, INPUT, REAL, SPIKES, ZERO, LayerCount, LayerCounts, split, verdict
 from hw_sim.counts.nodes import node_counts
 from hw_sim.graph.check import width
@@ -35,8 +36,7 @@ def count_inputs(
     look = verdict(seen)
     if spike_input and look not in (ZERO, BINARY):
         raise UserError("the inputs are not 0 and 1, so they are no spikes")
-    readers = [name for feeds, name in graph.edges if feeds == source and hasattr(graph.nodes[name], "weight")]
-    alone = [name for name in readers if sum(target == name for _, target in graph.edges) == 1]
+    alone = input_fed(graph)
     fed = dict.fromkeys(alone, (SPIKES if spike_input else INPUT, look))
     counts = _count(drive(graph, seen), np.arange(len(seen)), fed, inputs is not None, progress)
     kept = tuple(layer for layer in counts.layers if layer.name != source)  # the table that `drive` built in
@@ -44,6 +44,20 @@ def count_inputs(
     told = alone and inputs is not None and not spike_input
     step = [graph.metadata[STEP_KEY]] if STEP_KEY in graph.metadata else []
     return replace(counts, layers=kept, notes=(*counts.notes, *([note] if told else []), *step))
+
+
+def input_fed(graph: nir.NIRGraph) -> list[str]:
+    """The matrices that nothing but an Input of the graph feeds."""
+    sources = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
+    readers = [name for feeds, name in graph.edges if feeds in sources and hasattr(graph.nodes[name], "weight")]
+    return [name for name in readers if sum(target == name for _, target in graph.edges) == 1]
+
+
+def spiking_inputs(graph: nir.NIRGraph, inputs: np.ndarray, result: Result) -> dict[str, int]:
+    """Accumulates of the matrices of `input_fed` by name, over a run of `drive`, which took them for MACs; none where
+    the inputs are other values than 0 and 1."""
+    fed = input_fed(graph) if verdict(inputs) in (ZERO, BINARY) else []
+    return {matrix.name: matrix.effective for matrix in result.matrices if matrix.name in fed and not matrix.spike_fed}
 
 
 def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, str]], seen: bool,

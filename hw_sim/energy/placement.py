@@ -8,6 +8,8 @@ import msgspec
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 
+MOST = 1 << 53  # whole numbers up to here are exact as float64
+
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Traffic of a declared mapping, per token; `populations` (LIFs and their neurons) and `synapses` (weights that
@@ -39,6 +41,8 @@ def read_placement(path: Path) -> Placement:
     for field in msgspec.structs.fields(placement):
         value = getattr(placement, field.name)
         least = 1 if field.name in ("cores", "chips") else 0
+        if isinstance(value, int | float) and abs(value) > MOST:
+            raise UserError(f"{path}: placement.{field.name} is beyond {MOST:,}")
         if isinstance(value, int | float) and not value >= least:
             raise UserError(f"{path}: placement.{field.name} = {value!r} must be at least {least}")
     return placement

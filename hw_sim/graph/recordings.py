@@ -105,7 +105,8 @@ def _gridded(events: dict[str, np.ndarray], shape: Shape, dt: float) -> np.ndarr
     """Events on the grid of steps: `step`, or `t` in seconds, and `index`, or `x` and `y` and, of several maps, `p`."""
     unknown = sorted(set(events) - set(COLUMNS))
     if unknown or not events.keys() & {"t", "step"} or not ("index" in events or {"x", "y"} <= events.keys()):
-        raise UserError(f"columns {', '.join(events)}; events have t (seconds) or step, and index, or x, y and p")
+        told = f"no list of events: columns {', '.join(events)[:200]}"
+        raise UserError(f"{told}; events have t (seconds) or step, and index, or x, y and p")
     sizes = {values.shape for values in events.values()}
     if len(sizes) != 1 or any(values.dtype.kind not in "fiu" for values in events.values()):
         raise UserError("its columns are not numbers of one length")
