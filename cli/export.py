@@ -101,7 +101,10 @@ def export(
     folders.check(out, KIND, force=force, reads=[Path(model)])
     if (network := network_in(model, step)) is not None:
         if target != "loihi" or dump_passes is not None or tokenizer is not None:
-            raise UserError(f"{model}: no token network; of the targets loihi alone takes it, without --dump-passes")
+            raise UserError(
+                f"{model}: not a token network: of the targets loihi alone takes it, without --dump-passes; "
+                f"`spikegpt replay` runs it on recorded inputs"
+            )
         manifest = _export_network(model, network, out, force, given, quiet=as_json)
         _told(manifest, out, as_json)
         return

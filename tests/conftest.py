@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,6 +27,12 @@ NEEDS = {
     "browser": ("no Chromium on this machine", BROWSER is not None),
     "python310": ("no Python 3.10 with its own environment is present", PYTHON310.exists()),
 }
+
+
+def as_in_a_terminal() -> None:
+    """Under nohup, or behind an &, signals are ignored, and children would inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_runtest_setup(item) -> None:

@@ -244,7 +244,8 @@ def test_a_network_that_is_no_language_model_is_never_run_as_one(tmp_path, run):
     text.write_text('{"0": "a", "1": "b", "2": "c", "3": "d", "4": "e", "5": "f"}')
     (tmp_path / "t.txt").write_text("abcdef" * 20)
     options = ("--data", tmp_path / "t.txt", "--tokenizer", text)
-    for command in (("simulate",), ("energy-report",), ("export", "--target", "nir", "--out", tmp_path / "o")):
+    assert run("energy-report", tmp_path / "n.nir", *options)[0] == 2  # it takes recorded inputs, no text
+    for command in (("simulate",), ("export", "--target", "nir", "--out", tmp_path / "o")):
         code, out, err = run(command[0], tmp_path / "n.nir", *command[1:], *(options if len(command) == 1 else ()))
         assert (code, out) == (2, "")
         assert "not a token network" in err

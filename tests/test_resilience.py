@@ -19,7 +19,7 @@ from exporters.loihi.lava import supervisor
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
 from spikegpt import Config, SpikeGPT, UserError
-from tests.conftest import VOCAB, lively_model
+from tests.conftest import VOCAB, as_in_a_terminal, lively_model
 from tests.leftovers import assert_gone, family, shared_memory
 
 lava = pytest.mark.lava
@@ -56,7 +56,8 @@ def disturbed(folder: Path, disturb) -> tuple[int, str, str]:
     command = [sys.executable, "-c", "from cli.main import main; main()"]
     command += ["simulate", str(folder / "tiny.nir"), "--backend", "lava", "--tokens", "20000"]
     env = {**os.environ, "TMPDIR": str(tmp)}
-    run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "preexec_fn": as_in_a_terminal}
+    run = subprocess.Popen(command, env=env, **pipes)
     try:
         deadline = time.monotonic() + START_LIMIT_S * supervisor.patience()
         while not steps_done(tmp) and time.monotonic() < deadline and run.poll() is None:

@@ -17,6 +17,7 @@ import spikegpt
 from cli import main as entry
 from cli.commands import cli
 from spikegpt import Config, SpikeGPT
+from tests.conftest import as_in_a_terminal
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from cli.main import main; main()"]
@@ -33,12 +34,6 @@ def folder(tmp_path_factory) -> Path:
 
 def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1", **more}
-
-
-def as_in_a_terminal() -> None:
-    """Under nohup, or behind an &, signals are ignored, and children would inherit that."""
-    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
 
 
 def start(folder: Path, arguments: str, **more) -> subprocess.Popen:
