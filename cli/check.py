@@ -77,7 +77,7 @@ def check(model: str, target: str, data: str | None, step: Step, tokenizer: str 
 def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str | None,
            taken: Taken) -> "tuple[Finding, ...]":  # fmt: skip
     from exporters.check import NETWORK, check_kinds, check_target
-    from hw_sim.graph.foreign import drive, inputs_of
+    from hw_sim.graph.foreign import drive, inputs_of, with_input_neurons
     from hw_sim.graph.recordings import read_recording
 
     try:
@@ -90,8 +90,10 @@ def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str
     tokens = None
     if data is not None:
         if network is not None:
-            inputs = read_recording(data, *inputs_of(network)).inputs[:TOKENS]
-            found = check_target(drive(network, inputs), target, np.arange(len(inputs)))
+            recorded = read_recording(data, *inputs_of(network))
+            inputs = recorded.inputs[:TOKENS]
+            driven = with_input_neurons(drive(network, inputs, recorded.events))
+            found = check_target(driven, target, np.arange(len(inputs)))
             return tuple(f for f in found if f.node in network.nodes or f.node == NETWORK)
         cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)
         tokens = load_text(data, None, TOKENS, cut, Learned.by_graph(model, graph))[1].astype(np.int64)

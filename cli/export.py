@@ -157,19 +157,19 @@ def _export_network(model: str, network: "nir.NIRGraph", out: Path, force: bool,
     """Export a network of another tool for Loihi, with the inputs of --data built in: their steps are its tokens."""
     from exporters.loihi.settings import Settings
     from exporters.targets import export_to
-    from hw_sim.graph.foreign import drive, inputs_of
+    from hw_sim.graph.foreign import drive, inputs_of, with_input_neurons
     from hw_sim.graph.recordings import read_recording
 
     if given.get("data") is None:
         raise UserError(f"{model}: no token network; --data names the inputs to build in and to measure on")
     if "split" in given:
         raise UserError("--split is of a text; --tokens names the first steps of inputs")
-    recorded = read_recording(given["data"], *inputs_of(network))
-    inputs = recorded.inputs[: given.get("tokens")]
+    recorded = read_recording(given["data"], *inputs_of(network), given.get("tokens"))
+    driven = with_input_neurons(drive(network, recorded.inputs, recorded.events))
     chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
     settings = Settings(**chosen, recording=Path(given["data"]).name)
     with progress_bar("measuring", None, quiet):
-        return export_to("loihi", drive(network, inputs), out, lowered_file(model), force=force, settings=settings)
+        return export_to("loihi", driven, out, lowered_file(model), force=force, settings=settings)
 
 
 def _export_loihi(

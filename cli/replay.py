@@ -44,8 +44,8 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
       spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
     from hw_sim import Simulator
-    from hw_sim.counts.networks import spiking_inputs
-    from hw_sim.graph.foreign import STEP_KEY, drive, inputs_of, read_foreign
+    from hw_sim.counts.layers import BINARY, verdict
+    from hw_sim.graph.foreign import STEP_KEY, drive, input_fed, inputs_of, read_foreign
     from hw_sim.graph.recordings import read_recording, write_nir_data
 
     if out is not None:
@@ -54,23 +54,20 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
     shape, dt = inputs_of(graph)
     recorded = read_recording(recording, shape, dt)
     inputs, record = recorded.inputs, recorded.spikes
-    simulator = Simulator.from_nir(drive(graph, inputs))
+    told = recorded.events or verdict(inputs) == BINARY
+    simulator = Simulator.from_nir(drive(graph, inputs, told))
     with progress_bar("simulating", len(inputs), as_json) as advance:
         result = simulator.run(np.arange(len(inputs)), record=True, progress=advance)
-    accumulates = spiking_inputs(graph, inputs, result)
-    by_input = sum(accumulates.values())
-    if by_input and not recorded.events:
-        text = (
-            f"{recording}: inputs of 0 and 1 are taken for spikes: {', '.join(accumulates)} adds, it does not multiply"
-        )
+    if told and not recorded.events and (fed := input_fed(graph)):
+        text = f"{recording}: inputs of 0 and 1 are taken for spikes: {', '.join(fed)} adds, it does not multiply"
         warnings.warn(text, Notice, stacklevel=2)
     facts: dict[str, Any] = {
         "steps": len(inputs),
         "time_step": graph.metadata[STEP_KEY],
         "spikes": result.spike_counts,
-        "synops": result.synops + by_input,
+        "synops": result.synops,
         "graded": result.graded,
-        "macs": result.macs - by_input,
+        "macs": result.macs,
         "dense": result.dense,
         "mismatches": {},
     }
@@ -80,7 +77,7 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
                 raise UserError(f"{recording}: {name} has shape {record[name].shape}, the network gives {spikes.shape}")
             facts["mismatches"][name] = int((record[name] != spikes).sum())
     if out is not None and out.suffix in NIR_DATA:
-        write_nir_data(out, inputs, result.spikes, dt)
+        write_nir_data(out, inputs.astype(bool) if told else inputs, result.spikes, dt)
     elif out is not None:
         arrays: dict[str, Any] = {"output": result.logits, **result.spikes}
         files.write(out, lambda file: np.savez_compressed(file, **arrays), signed=True)

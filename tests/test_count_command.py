@@ -14,6 +14,7 @@ from exporters.onnx_count import count_onnx
 from exporters.onnx_model import write_onnx
 from hw_sim.counts.networks import count_inputs, count_tokens
 from hw_sim.graph.quantize import quantize
+from hw_sim.graph.shapes import flattened
 from spikegpt import UserError, checkpoint
 from tests.conftest import lively_model
 
@@ -131,6 +132,23 @@ def test_an_onnx_convolution_counts_as_that_of_torch(groups, pads, stride, tmp_p
     save_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), tmp_path / "c.onnx")
     theirs, ours = count_onnx(tmp_path / "c.onnx", {"x": x.numpy()}), hw_sim.count(conv, x)
     assert (theirs.total("dense"), theirs.total("accumulates")) == (ours.total("dense"), ours.total("accumulates"))
+
+
+def test_events_stay_spikes_behind_what_only_moves_them_and_become_sums_behind_a_pool():
+    def counted(*between, n: int):
+        weight = nir.Linear(np.ones((2, n), np.float32))
+        nodes = {"input": nir.Input({"input": np.array([1, 2, 2])}), **dict(between), "fc": weight,
+                 "output": nir.Output({"output": np.array([2])})}  # fmt: skip
+        names = list(nodes)
+        graph = nir.NIRGraph(nodes, list(pairwise(names)), type_check=False)
+        return {layer.name: layer for layer in count_inputs(flattened(graph), np.eye(4), spike_input=True).layers}["fc"]
+
+    flat = ("flat", nir.Flatten({"input": np.array([1, 2, 2])}, 0, -1))
+    fed = counted(flat, n=4)
+    assert (fed.structure, fed.accumulates, fed.graded, fed.macs) == ("spikes", 8, 0, 0)
+    pool = ("pool", nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])))
+    fed = counted(pool, ("flat", nir.Flatten({"input": np.array([1, 1, 1])}, 0, -1)), n=1)
+    assert (fed.structure, fed.accumulates, fed.graded, fed.macs) == ("graded", 0, 8, 0)
 
 
 def test_a_network_without_data_has_its_structure_alone():

@@ -7,7 +7,7 @@ import nir
 import numpy as np
 import pytest
 
-from hw_sim.graph.recordings import read_recording, write_nir_data
+from hw_sim.graph.recordings import read_recording, step_of, write_nir_data
 from spikegpt import UserError
 
 SHAPE, DT = (2, 3, 4), 1e-3
@@ -32,7 +32,7 @@ def stored(grid: np.ndarray, how: str, path) -> None:
         lines = [f"{(a + 0.5) * DT},{(b * 3 + c) * 4 + d}" for a, b, c, d in zip(t, p, y, x, strict=True)]
         path.write_text("t,index\n" + "\n".join(lines))
     elif how == "nird":
-        write_nir_data(path, grid.reshape(30, -1), {"lif": np.ones((30, 2), np.uint8)}, DT)
+        write_nir_data(path, grid.reshape(30, -1).astype(bool), {"lif": np.ones((30, 2), np.uint8)}, DT)
     else:
         index = ((p * 3 + y) * 4 + x)[None]
         data = nir.EventData(index, t[None] * DT, 24, 30 * DT)
@@ -60,6 +60,52 @@ def test_values_beside_events_are_kept(tmp_path):
     assert (found.inputs.tolist(), found.events) == ([[0, 0, 0], [0, 0, 0.5]], False)
 
 
+def test_narrow_columns_and_times_of_float32_fall_where_they_belong(tmp_path):
+    np.savez(tmp_path / "e.npz", x=np.uint8([33]), y=np.uint8([33]), p=np.uint8([1]), step=np.uint8([0]))
+    assert read_recording(tmp_path / "e.npz", (2, 34, 34), DT).inputs[0].nonzero()[0].tolist() == [2311]
+    steps = np.arange(20_000)
+    for dt in (1e-3, 5e-4, 3e-4, 1e-6):
+        for kind in (np.float32, np.float64):
+            assert np.array_equal(step_of((steps * dt).astype(kind), dt), steps)
+            assert np.array_equal(step_of(((steps + 0.9) * dt).astype(kind), dt), steps)
+
+
+def test_inputs_of_true_and_false_are_events_and_numbers_keep_their_kind(tmp_path):
+    np.save(tmp_path / "b.npy", np.eye(3, dtype=bool))
+    assert read_recording(tmp_path / "b.npy", (3,), DT).events
+    write_nir_data(tmp_path / "r.h5", np.eye(3, dtype=np.float32), {}, DT)
+    assert not read_recording(tmp_path / "r.h5", (3,), DT).events
+    with pytest.raises(UserError, match="a population is named 'input'"):
+        write_nir_data(tmp_path / "x.h5", np.eye(3), {"input": np.eye(3)}, DT)
+
+
+def test_a_recording_lasts_until_its_end_is_reached(tmp_path):
+    for t_max, steps in ((2.5e-3, 3), (3e-3, 3), (0.3, 300)):
+        data = nir.EventData(np.array([[0]]), np.array([[2.2e-3]]), 3, t_max)
+        nir.write_data(tmp_path / "e.h5", nir.NIRGraphData({"input": nir.NIRNodeData({"s": data})}))
+        assert read_recording(tmp_path / "e.h5", (3,), DT).inputs.shape == (steps, 3)
+
+
+def garbled(change):
+    """A file of events of which `change` spoils a field."""
+
+    def write(path) -> None:
+        data = nir.EventData(np.array([[0, 1]]), np.array([[0.0, DT]]), 24, 2 * DT)
+        nir.write_data(path, nir.NIRGraphData({"input": nir.NIRNodeData({"spikes": data})}))
+        with h5py.File(path, "r+") as file:
+            change(file["nodes/input/observables/spikes"])
+
+    return write
+
+
+def replaced(name: str, values):
+    def change(group) -> None:
+        del group[name]
+        group[name] = values
+
+    return change
+
+
 def csv(text: str):
     return lambda path: path.write_text(text)
 
@@ -79,9 +125,23 @@ def linked(path) -> None:
         ("a.npy", lambda p: np.save(p, np.full((5, 24), np.nan)), "finite"),
         ("a.npz", lambda p: np.savez(p, other=np.ones(3)), "no array named input"),
         ("a.csv", csv("t,index\n0.1,24\n"), "index 24 for 24 inputs"),
+        ("a.npy", lambda p: np.save(p, np.ones((5, 3, 4, 2))), r"as \(T, 24\) or \(T, 2, 3, 4\)"),
+        ("a.npy", lambda p: np.save(p, np.full((5, 24), 1e300)), "finite numbers of float32"),
         ("a.csv", csv("t,index\n-1,2\n"), "negative"),
+        ("a.csv", csv("t,index\n1,2.5\n"), "index of an event is no whole number"),
+        ("a.csv", csv("t,x,y,p\n0,1,0.5,0\n"), "y of an event is no whole number"),
+        ("a.csv", csv("t,step,index\n0,0,1\n"), "both t and step"),
+        ("a.csv", csv("t,index,x,y\n0,0,1,1\n"), "both index and x"),
+        ("a.csv", csv("t,x,y\n0,1,1\n"), "2 maps"),
+        ("a.h5", garbled(lambda g: g.attrs.__delitem__("t_max")), "without t_max"),
+        ("a.h5", garbled(lambda g: g.attrs.__setitem__("t_max", np.nan)), "t_max is no finite"),
+        ("a.h5", garbled(lambda g: g.attrs.__setitem__("n_neurons", np.inf)), "n_neurons is no finite"),
+        ("a.h5", garbled(lambda g: g.__delitem__("time")), "without time"),
+        ("a.h5", garbled(replaced("time", np.zeros((1, 3)))), "of one length"),
+        ("a.h5", garbled(replaced("idx", np.zeros((1, 2)))), "idx whole"),
+        ("a.h5", garbled(lambda g: g.attrs.__setitem__("__type__", "Other")), "none of TimeGriddedData"),
         ("a.csv", csv("t,index\n1e30,2\n"), "up to"),
-        ("a.csv", csv("t,x,y\n0,4,0\n"), "x from 4 to 4 for 4 places"),
+        ("a.csv", csv("t,x,y,p\n0,4,0,0\n"), "x from 4 to 4 for 4 places"),
         ("a.csv", csv("a,b\n0,4\n"), "columns a, b"),
         ("a.csv", csv("t,index\n0\n"), "1 columns, the first 2"),
         ("a.csv", csv("t,index\nx,y\n"), "no list of events"),

@@ -6,13 +6,11 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from hw_sim.counts.counts import Result
-from hw_sim.counts.layers import BINARY, GRADED, INPUT, REAL, SPIKES, ZERO, LayerCount, LayerCounts, split, verdict
+from hw_sim.counts.layers import BINARY, GRADED, INPUT, REAL, SPIKES, LayerCount, LayerCounts, split, verdict
 from hw_sim.counts.nodes import node_counts
 from hw_sim.graph.check import width
-from hw_sim.graph.foreign import STEP_KEY, drive
+from hw_sim.graph.foreign import STEP_KEY, drive, input_fed
 from hw_sim.run.simulator import Simulator
-from spikegpt.errors import UserError
 
 UNSEEN = (
     "no data: dense operations, element-wise operations and neuron updates follow from structure, the rest does not"
@@ -30,34 +28,20 @@ def count_inputs(
 ) -> LayerCounts:
     """The layers of any other network, as `foreign.read_foreign` gives it, over inputs (T, n); None: by structure
     alone, over one step. `spike_input` says that the inputs are events, else their values tell."""
-    (source,) = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    n = int(graph.nodes[source].output_type["output"][0])
-    seen = np.zeros((1, n)) if inputs is None else inputs
-    look = verdict(seen)
-    if spike_input and look not in (ZERO, BINARY):
-        raise UserError("the inputs are not 0 and 1, so they are no spikes")
-    alone = input_fed(graph)
-    fed = dict.fromkeys(alone, (SPIKES if spike_input else INPUT, look))
-    counts = _count(drive(graph, seen), np.arange(len(seen)), fed, inputs is not None, progress)
-    kept = tuple(layer for layer in counts.layers if layer.name != source)  # the table that `drive` built in
+    tables = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]  # when `drive` built them in
+    seen = np.zeros((1, sum(width(graph.nodes[name]) for name in tables))) if inputs is None else inputs
+    look, alone = verdict(seen), input_fed(graph)
+    driven = drive(graph, seen, spike_input)
+    fed = {}
+    for name, summed in alone.items():
+        own = GRADED if summed else SPIKES
+        fed[name] = (own if spike_input else INPUT, GRADED if summed and look == BINARY else look)
+    counts = _count(driven, np.arange(len(seen)), fed, inputs is not None, progress)
+    kept = tuple(layer for layer in counts.layers if layer.name not in tables)
     note = f"{', '.join(alone)}: fed by the input itself, so values tell what it counts as"
     told = alone and inputs is not None and not spike_input
     step = [graph.metadata[STEP_KEY]] if STEP_KEY in graph.metadata else []
     return replace(counts, layers=kept, notes=(*counts.notes, *([note] if told else []), *step))
-
-
-def input_fed(graph: nir.NIRGraph) -> list[str]:
-    """The matrices that nothing but an Input of the graph feeds."""
-    sources = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    readers = [name for feeds, name in graph.edges if feeds in sources and hasattr(graph.nodes[name], "weight")]
-    return [name for name in readers if sum(target == name for _, target in graph.edges) == 1]
-
-
-def spiking_inputs(graph: nir.NIRGraph, inputs: np.ndarray, result: Result) -> dict[str, int]:
-    """Accumulates of the matrices of `input_fed` by name, over a run of `drive`, which took them for MACs; none where
-    the inputs are other values than 0 and 1."""
-    fed = input_fed(graph) if verdict(inputs) in (ZERO, BINARY) else []
-    return {matrix.name: matrix.effective for matrix in result.matrices if matrix.name in fed and not matrix.spike_fed}
 
 
 def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, str]], seen: bool,

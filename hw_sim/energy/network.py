@@ -17,11 +17,10 @@ from hw_sim.energy.measure import counted
 from hw_sim.energy.price import costs
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.vectors import Operation, vector_work
-from hw_sim.energy.work import AC, MAC, Work
-from hw_sim.graph.foreign import drive
+from hw_sim.energy.work import MAC, Work
+from hw_sim.graph.foreign import drive, input_fed
 from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
-from spikegpt.errors import UserError
 
 SCHEMA = "spikegpt-network-report-1"
 NETWORK, TWIN, ONCE = "network", "twin, every step", "twin, once a sample"
@@ -71,14 +70,10 @@ def network_report(graph: nir.NIRGraph, inputs: np.ndarray, settings: Settings, 
     where the inputs do not fit, or are said to be spikes and are none.
     """
     look = verdict(inputs)
-    if spike_input and look not in (BINARY, ZERO):
-        raise UserError("the inputs are not 0 and 1, so they are no spikes")
-    (source,) = [name for name, node in graph.nodes.items() if isinstance(node, nir.Input)]
-    first = {name for feeds, name in graph.edges if feeds == source and hasattr(graph.nodes[name], "weight")}
-    events = first if spike_input or look in (BINARY, ZERO) else set[str]()
-    simulator = Simulator.from_nir(drive(graph, inputs))
+    events = spike_input or look in (BINARY, ZERO)
+    simulator = Simulator.from_nir(drive(graph, inputs, events))
     result = simulator.run(np.arange(len(inputs)))
-    own = _own(simulator.plan, result, events)
+    own = _own(simulator.plan, result)
     dense = twin(simulator.plan, len(inputs))
     ours, theirs = _priced(own, settings), _priced(dense, settings)
     rows = [_row(NETWORK, "counted", own, ours), _row(TWIN, "assumed", dense, theirs)]
@@ -87,18 +82,17 @@ def network_report(graph: nir.NIRGraph, inputs: np.ndarray, settings: Settings, 
              if by[""] and c in theirs}  # fmt: skip
     once = {c: (a / len(inputs), b / len(inputs), d / len(inputs)) for c, (a, b, d) in every.items()}
     notes = ["a twin's quality is not known: whether it does the same is for who trains it to say"]
-    if events and not spike_input:
-        notes.append(f"{', '.join(sorted(events))}: the inputs are 0 and 1, so they count as spikes")
+    if events and not spike_input and (fed := input_fed(graph)):
+        notes.append(f"{', '.join(sorted(fed))}: the inputs are 0 and 1, so they count as spikes")
     return NetworkReport(
         steps=len(inputs), rows=tuple(rows), ratios={TWIN: every, ONCE: once}, notes=tuple(notes), **told
     )
 
 
-def _own(plan: Plan, counts: Counts, events: set[str]) -> Work:
+def _own(plan: Plan, counts: Counts) -> Work:
     """The network's counts, without the table of inputs that `drive` built in."""
     work = counted(NETWORK, plan, counts)
-    matrices = tuple(replace(m, kind=AC) if m.name in events else m for m in work.matrices)
-    return replace(work, matrices=matrices, tensors=tuple(t for t in work.tensors if t.role != "embedding"))
+    return replace(work, tensors=tuple(t for t in work.tensors if t.role != "embedding"))
 
 
 def twin(plan: Plan, steps: int) -> Work:

@@ -23,7 +23,11 @@ from spikegpt.kinds import HDF5, NPY, ZIP, first_bytes, kind_of
 
 Shape = tuple[int, ...]
 INPUT, OBSERVED = "input", "spikes"  # names: of inputs in an archive, of what NIRData observes of a node
+NUMBERS = ("dt", "t_max", "n_neurons")  # of NIRData: those that are no arrays
+EVENTS = ("idx", "time", "n_neurons", "t_max")
+FIELDS = {"TimeGriddedData": ("data", "dt"), "EventData": EVENTS, "ValuedEventData": (*EVENTS, "value")}
 COLUMNS = ("t", "step", "index", "x", "y", "p")
+DOUBLES = (("t", "step"), ("index", "x"), ("index", "y"), ("index", "p"))  # columns that say one thing
 UNPACKED = 256 << 20  # bytes that a file may unpack to
 VALUES = 1 << 28  # that inputs may hold
 LINE = 1000  # characters of the first line
@@ -67,7 +71,7 @@ def _of_arrays(found: dict[str, np.ndarray], shape: Shape, dt: float) -> Recordi
     if "" in found or INPUT in found:
         inputs = found.pop("", None)
         inputs = found.pop(INPUT) if inputs is None else inputs
-        return Recording(_checked(inputs, shape), False, found)
+        return Recording(_checked(inputs, shape), inputs.dtype == bool, found)
     if found.keys() & {"t", "step"}:
         return Recording(_gridded(found, shape, dt), True)
     raise UserError(f"holds {', '.join(sorted(found)) or 'nothing'}; no array named {INPUT}, no events (t or step)")
@@ -77,11 +81,15 @@ def _checked(inputs: np.ndarray, shape: Shape) -> np.ndarray:
     n = int(np.prod(shape))
     if inputs.dtype.kind not in "fiub" or not inputs.size:
         raise UserError(f"inputs of shape {inputs.shape} and type {inputs.dtype}; numbers are needed")
-    if inputs.ndim < 2 or int(np.prod(inputs.shape[1:])) != n:
-        raise UserError(f"inputs have shape {inputs.shape}; {n} values a time step are needed, as (T, {n}) or {shape}")
-    if not np.isfinite(inputs).all():
-        raise UserError("inputs must be finite numbers")
-    return np.ascontiguousarray(inputs.reshape(len(inputs), n), np.float32)
+    if inputs.shape[1:] not in ((n,), tuple(shape)):
+        steps = ", ".join(("T", *map(str, shape)))
+        either = f"(T, {n}) or ({steps})" if len(shape) > 1 else f"(T, {n})"
+        raise UserError(f"inputs have shape {inputs.shape}; {n} values a time step are needed, as {either}")
+    with np.errstate(over="ignore"):
+        taken = np.ascontiguousarray(inputs.reshape(len(inputs), n), np.float32)
+    if not np.isfinite(taken).all():
+        raise UserError("inputs must be finite numbers of float32")
+    return taken
 
 
 def _columns(path: Path) -> dict[str, np.ndarray]:
@@ -107,32 +115,50 @@ def _gridded(events: dict[str, np.ndarray], shape: Shape, dt: float) -> np.ndarr
     if unknown or not events.keys() & {"t", "step"} or not ("index" in events or {"x", "y"} <= events.keys()):
         told = f"no list of events: columns {', '.join(events)[:200]}"
         raise UserError(f"{told}; events have t (seconds) or step, and index, or x, y and p")
+    doubled = [pair for pair in DOUBLES if set(pair) <= set(events)]
+    if doubled:
+        raise UserError(f"events have both {' and '.join(doubled[0])}; name one of them")
     sizes = {values.shape for values in events.values()}
     if len(sizes) != 1 or any(values.dtype.kind not in "fiu" for values in events.values()):
         raise UserError("its columns are not numbers of one length")
-    when = events["step"] if "step" in events else np.floor(events["t"] / dt * (1 + 1e-9))
-    if "index" in events:
-        where = events["index"]
-    else:
-        if len(shape) < 2:
-            raise UserError(f"events by x and y for inputs of shape {shape}; give an index")
-        for name, n in (("x", shape[-1]), ("y", shape[-2]), ("p", int(np.prod(shape[:-2])))):
-            values = events.get(name, np.zeros(1))
-            if values.size and not (values.min() >= 0 and values.max() < n):
-                raise UserError(f"{name} from {values.min():g} to {values.max():g} for {n} places")
-        where = (events.get("p", 0) * shape[-2] + events["y"]) * shape[-1] + events["x"]
-    n = int(np.prod(shape))
-    for name, values in (("a time", when), ("an index", where)):
-        if not np.isfinite(values).all() or (values.size and values.min() < 0) or np.any(values != np.floor(values)):
-            raise UserError(f"{name} of an event is negative or no whole number")
-    if where.size and where.max() >= n:
-        raise UserError(f"index {int(where.max())} for {n} inputs")
+    for name, values in events.items():
+        if values.size and not (np.isfinite(values).all() and values.min() >= 0):
+            raise UserError(f"{name} of an event is negative or no number")
+        if name != "t" and np.any(values != np.floor(values)):
+            raise UserError(f"{name} of an event is no whole number")
+    n, when = int(np.prod(shape)), step_of(events["t"], dt) if "t" in events else events["step"]
     steps = int(when.max()) + 1 if when.size else 1
     if steps * n > VALUES:
         raise UserError(f"events last {steps:,} steps of {dt:g} s; up to {VALUES // n:,} are run")
     grid = np.zeros((steps, n), np.float32)
-    grid[when.astype(np.int64), where.astype(np.int64)] = 1
+    grid[when.astype(np.int64), _places(events, shape)] = 1  # two events at one place in one step are one
     return grid
+
+
+def _places(events: dict[str, np.ndarray], shape: Shape) -> np.ndarray:
+    """The index of each event among the inputs of a step: `index`, or from `p`, `y` and `x`."""
+    if "index" in events:
+        if (index := events["index"]).size and index.max() >= np.prod(shape):
+            raise UserError(f"index {int(index.max())} for {int(np.prod(shape))} inputs")
+        return index.astype(np.int64)
+    maps = int(np.prod(shape[:-2]))
+    if len(shape) < 2:
+        raise UserError(f"events by x and y for inputs of shape {shape}; give an index")
+    if maps > 1 and "p" not in events:
+        raise UserError(f"events by x and y for {maps} maps, inputs of shape {shape}; give p, or an index")
+    for name, n in (("x", shape[-1]), ("y", shape[-2]), ("p", maps)):
+        if name in events and events[name].size and events[name].max() >= n:
+            raise UserError(f"{name} from {events[name].min():g} to {events[name].max():g} for {n} places")
+    p, y, x = (events.get(name, np.zeros(len(events["x"]))).astype(np.int64) for name in ("p", "y", "x"))
+    return (p * shape[-2] + y) * shape[-1] + x
+
+
+def step_of(time: np.ndarray, dt: float) -> np.ndarray:
+    """The step of each time in seconds; within the rounding of the type that holds it, a time is that of its step."""
+    steps = time.astype(np.float64) / dt
+    nearest = np.rint(steps)
+    exact = np.finfo(time.dtype).eps if time.dtype.kind == "f" else 0
+    return np.where(np.abs(steps - nearest) <= 2 * max(exact, 1e-9) * np.maximum(nearest, 1), nearest, np.floor(steps))
 
 
 def _of_nir_data(path: Path, shape: Shape, dt: float) -> Recording:
@@ -177,13 +203,21 @@ def _observed(path: Path) -> dict[str, dict[str, Any]]:
                 if left < 0:
                     raise UserError(f"{item.name} of shape {item.shape} unpacks to more than {UNPACKED:,} bytes")
                 held[key] = item[()]
-            held |= {key: float(group.attrs[key]) for key in ("dt", "t_max", "n_neurons") if key in group.attrs}
+            held |= {key: float(group.attrs[key]) for key in NUMBERS if key in group.attrs}
             found[name] = held
     return found
 
 
 def _grid(node: str, held: dict[str, Any], dt: float) -> np.ndarray:
-    """(T, n) of one node; bool where it is events. Raises UserError for several samples or another time step."""
+    """(T, n) of one node; bool where it is events. Raises UserError for what lacks a field or holds another than it
+    should, for several samples or another time step."""
+    needed = FIELDS.get(held["type"])
+    if needed is None:
+        raise UserError(f"node {node!r} holds {held['type']}, none of {', '.join(FIELDS)}")
+    if missing := [name for name in needed if name not in held]:
+        raise UserError(f"node {node!r}: {held['type']} without {' and '.join(missing)}")
+    if wrong := [name for name in needed if np.ndim(held[name]) == 0 and not np.isfinite(held[name])]:
+        raise UserError(f"node {node!r}: {wrong[0]} is no finite number")
     if held["type"] == "TimeGriddedData":
         data = held["data"]
         if data.ndim != 3 or len(data) != 1:
@@ -191,32 +225,36 @@ def _grid(node: str, held: dict[str, Any], dt: float) -> np.ndarray:
         if abs(held["dt"] - dt) > 1e-6 * dt:
             raise UserError(f"node {node!r}: steps of {held['dt']:g} s, the network's last {dt:g} s: name the --dt")
         return data[0]
-    shape = np.shape(held.get("idx", ()))
-    if held["type"] not in ("EventData", "ValuedEventData") or len(shape) != 2 or shape[0] != 1:
+    shapes = {name: np.shape(held[name]) for name in needed if name not in NUMBERS}
+    shape = shapes["idx"]
+    if len(shape) != 2 or shape[0] != 1:
         raise UserError(f"node {node!r}: {held['type']} of shape {shape}; one sample (1, events) is run at a time")
-    index, time, n = held["idx"][0], held["time"][0], int(held["n_neurons"])
-    steps = max(1, round(held["t_max"] / dt))
+    if set(shapes.values()) != {shape} or held["idx"].dtype.kind not in "iu":
+        raise UserError(f"node {node!r}: {', '.join(shapes)} are not numbers of one length, idx whole")
+    index, time, n = held["idx"][0].astype(np.int64), held["time"][0], int(held["n_neurons"])
+    last = float(step_of(np.array(held["t_max"]), dt))
+    steps = max(1, int(last) + (last * dt < held["t_max"] * (1 - 1e-9)))
     if not 0 < n <= MAX_VALUES or not 0 < steps * n <= VALUES:
         raise UserError(f"node {node!r}: {n:,} neurons over {steps:,} steps are too many")
     valued = held["type"] == "ValuedEventData"
     grid = np.zeros((steps, n), np.float32 if valued else bool)
     there = index >= 0
-    at = np.floor(time[there] / dt * (1 + 1e-9)).astype(np.int64)
-    if there.any() and (index[there].max() >= n or at.min() < 0 or at.max() >= steps):
+    at = step_of(time[there], dt)
+    if there.any() and not (index[there].max() < n and at.min() >= 0 and at.max() < steps):
         raise UserError(f"node {node!r}: an event lies outside its {n} neurons or its {held['t_max']:g} s")
-    grid[at, index[there]] = held["value"][0][there] if valued else True
+    grid[at.astype(np.int64), index[there]] = held["value"][0][there] if valued else True
     return grid
 
 
 def write_nir_data(path: Path, inputs: np.ndarray | None, spikes: dict[str, np.ndarray], dt: float) -> None:
-    """Write spikes (T, n) by population, and inputs (T, n), as NIRData of one sample."""
-    kinds = {INPUT: inputs, **spikes} if inputs is not None else dict(spikes)
-    nodes = {
-        name: nir.NIRNodeData({OBSERVED: nir.TimeGriddedData(_as_data(values)[None], dt)})
-        for name, values in kinds.items()
-    }
+    """Write spikes (T, n) by population, and inputs (T, n), bool where they are spikes, as NIRData of one sample.
+
+    Raises UserError where a population has the name of the inputs.
+    """
+    kinds = {name: values.astype(bool) for name, values in spikes.items()}
+    if inputs is not None:
+        if INPUT in kinds:
+            raise UserError(f"{path}: a population is named {INPUT!r}, as the inputs of NIRData are here; write a .npz")
+        kinds[INPUT] = inputs
+    nodes = {name: nir.NIRNodeData({OBSERVED: nir.TimeGriddedData(values[None], dt)}) for name, values in kinds.items()}
     files.write(path, lambda file: nir.write_data(file, nir.NIRGraphData(nodes)))
-
-
-def _as_data(values: np.ndarray) -> np.ndarray:
-    return values.astype(bool) if np.isin(values, (0, 1)).all() else values

@@ -11,6 +11,7 @@ from spikegpt.errors import UserError
 NEURONS = (nir.LIF, nir.IF, nir.CubaLIF, nir.Threshold)  # nodes that put out spikes
 POOLS = (nir.SumPool2d, nir.AvgPool2d)  # nodes that put out sums of what they read
 CARRIERS = (nir.Delay, nir.Flatten, Place)  # nodes that only move what they read
+SPIKE_INPUT = "spike_input"  # of metadata: the node whose values were told to be spikes
 CYCLE = 8  # nodes of a cycle that an error names
 
 
@@ -100,8 +101,10 @@ class Wiring:
 
     @cached_property
     def spiking(self) -> set[str]:
-        """The nodes that put out nothing but spikes: neurons, and what only delays, places or lines up spikes."""
+        """The nodes that put out nothing but spikes: neurons, inputs said to be spikes, and what only delays, places
+        or lines up spikes."""
         found = {name for name, node in self.graph.nodes.items() if isinstance(node, NEURONS)}
+        found |= self.graph.nodes.keys() & {self.graph.metadata.get(SPIKE_INPUT)}
         carriers = [name for name, node in self.graph.nodes.items() if isinstance(node, CARRIERS)]
         while new := {name for name in carriers if name not in found and self._reads_one_of(name, found)}:
             found |= new

@@ -180,8 +180,8 @@ def nothing_runs(described: dict[str, Any]) -> str | None:
     if d["synapses"]:
         return None
     return (
-        f"NOTHING of this model's arithmetic runs on {d['chip']}: 0 of its {len(d['off_chip'])} matrices read spikes, "
-        f"all stay on the host (the spike-driven variant is the one that was made for a chip)"
+        f"NOTHING of this model's arithmetic runs on {d['chip']}: 0 of its {len(d['off_chip'])} matrices read "
+        f"spikes of its neurons, all stay on the host (of SpikeGPT, the spike-driven variant was made for a chip)"
     )
 
 
