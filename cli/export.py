@@ -1,6 +1,7 @@
 """`spikegpt export`: a checkpoint lowered to the files of a deployment target."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,8 +138,8 @@ def _told(manifest: dict, out: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({**manifest, "out": str(out)}))
         return
-    for name in manifest["files"]:
-        click.echo(out / name)
+    for top, held in Counter(name.split("/")[0] for name in manifest["files"]).items():
+        click.echo(f"{out / top}" + (f"/ ({held} files)" if top not in manifest["files"] else ""))
     if "segments" in manifest:
         held, whole = manifest["synapses_in_segments"], manifest["synapses"]
         share = f" hold {held / whole:.1%} of {whole:,} synapses" if whole else ""

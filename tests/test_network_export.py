@@ -13,7 +13,7 @@ from exporters.loihi.settings import Settings
 from exporters.targets import export_to
 from hw_sim import Simulator
 from hw_sim.graph.files import read
-from hw_sim.graph.foreign import drive, read_foreign
+from hw_sim.graph.foreign import drive, read_foreign, with_input_neurons
 from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
 
@@ -41,14 +41,15 @@ def files(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def exported(files):
-    graph = drive(read_foreign(files / "net.nir"), np.load(files / "x.npy"))
-    return files / "out", export_to("loihi", graph, files / "out", settings=Settings(recording="x.npy"))
+@pytest.fixture(params=["numbers", "spikes"])
+def exported(files, request):
+    graph = drive(read_foreign(files / "net.nir"), np.load(files / "x.npy"), request.param == "spikes")
+    made = export_to("loihi", with_input_neurons(graph), files / "out", settings=Settings(recording="x.npy"))
+    return files / "out", made, request.param == "spikes"
 
 
 def test_the_export_holds_the_integer_network_with_its_inputs(exported):
-    folder, manifest = exported
+    folder, manifest, spikes = exported
     assert manifest["measured"]["recording"] == "x.npy"
     assert manifest["measured"]["steps"] == STEPS
     assert manifest["spike_agreement"] > 0.9
@@ -57,7 +58,9 @@ def test_the_export_holds_the_integer_network_with_its_inputs(exported):
     result = Simulator(plan).run(np.arange(STEPS), record=True)
     assert all(train.any() and not train.all() for train in result.spikes.values())
     mapping = json.loads((folder / "mapping.json").read_text())
-    assert mapping["placement"]["populations"].keys() == {"a", "n"}
+    assert mapping["placement"]["populations"].keys() == {"a", "n"} | ({"in_neurons"} if spikes else set())
+    first_layer = 7776  # the synapses of the convolution, which is on the chip where spikes reach it
+    assert mapping["synapses"] == (first_layer if spikes else 0)
 
 
 @pytest.mark.lava
