@@ -13,6 +13,7 @@ from spikegpt import files
 from spikegpt.config import Config
 from spikegpt.errors import UserError
 from spikegpt.escape import mathtext
+from spikegpt.kinds import require_file
 from spikegpt.run_folder import LOG, read_run
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")  # Okabe and Ito
@@ -42,6 +43,7 @@ class Curves:
 def read_curves(folder: Path) -> Curves:
     """The curves of the run in a folder. Raises UserError where it is none, or its log no table of numbers."""
     run, log = read_run(folder), folder / LOG
+    require_file(log)
     try:
         if log.stat().st_size > LIMIT:
             raise UserError(f"{log}: more than {LIMIT:,} bytes, no log is that long")
@@ -51,9 +53,10 @@ def read_curves(folder: Path) -> Curves:
     except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         said = getattr(error, "strerror", None) or "not the table of numbers that a run leaves"
         raise UserError(f"{log}: {said}") from error
-    if "tokens" not in columns:
+    curves = Curves(folder.resolve().name, columns, Config.from_dict(run["config"]).spike_synapses)
+    if "tokens" not in columns or not panels([curves]):
         raise UserError(f"{log}: holds no rows yet")
-    return Curves(folder.resolve().name, columns, Config.from_dict(run["config"]).spike_synapses)
+    return curves
 
 
 def panels(curves: list[Curves]) -> dict[str, dict[str, list[tuple[float, float]]]]:

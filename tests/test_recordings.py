@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hw_sim.graph.recordings import read_recording, step_of, write_nir_data
-from spikegpt import UserError
+from spikegpt import UserError, files
 
 SHAPE, DT = (2, 3, 4), 1e-3
 
@@ -171,3 +171,17 @@ def test_a_replay_writes_nir_data_that_it_reads_back(tmp_path, run):
     code, out, _ = run("replay", tmp_path / "n.nir", tmp_path / "s.h5")
     assert code == 0
     assert "0 differ from the recording" in out
+
+
+def test_nir_data_of_ours_is_replaced_and_read_back_with_its_mark(tmp_path):
+    path = tmp_path / "x.h5"
+    for value in (0, 1):
+        files.check(path)
+        write_nir_data(path, np.full((4, 3), value, np.float32), {"l": np.ones((4, 2), np.uint8)}, 1e-4)
+        found = read_recording(path, (3,), 1e-4)
+        assert (found.inputs == value).all()
+        assert (found.spikes["l"] == 1).all()
+    assert nir.read_data(path).nodes["l"].observables["spikes"].data.shape == (1, 4, 2)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(UserError, match="not a file that this tool wrote"):
+        files.check(path)

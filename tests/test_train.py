@@ -201,3 +201,10 @@ def test_a_spiking_head_is_held_to_the_budget_by_itself():
         held = Objective(model, here, between, 3.0)(batch, None)
         assert float(held.loss - free.loss) == pytest.approx(3.0 * (rate - between), rel=1e-4)
         assert float(Objective(model, here, rate + 0.01, 3.0)(batch, None).loss) == pytest.approx(float(free.loss))
+
+
+def test_training_leaves_the_arithmetic_of_the_process_as_it_was(corpus, tmp_path):
+    """Denormals are zeros while it runs; a simulation afterwards gives the bits of one in a fresh process."""
+    train(small(), corpus, TrainConfig(steps=1, batch=2, ctx=8, eval_tokens=100), tmp_path)
+    assert float(torch.tensor(1e-39) * 1) > 0
+    assert np.float32(1e-39) * np.float32(1) > 0

@@ -132,8 +132,14 @@ def test_what_cannot_be_plotted_is_named_in_one_line(place, run):
     (place / "c" / "run.json").write_bytes((place / "a" / "run.json").read_bytes())
     (place / "d" / "run.json").write_bytes((place / "a" / "run.json").read_bytes())
     (place / "d" / "log.csv").write_text("step,tokens\n1,many\n")
+    for name, make in (("e", lambda log: log.write_text("step,tokens,train_bits_per_byte\n1,32,\n")), ("f", os.mkfifo)):
+        (place / name).mkdir()
+        (place / name / "run.json").write_bytes((place / "a" / "run.json").read_bytes())
+        make(place / name / "log.csv")
     for arguments, said in (
-        (("missing",), "missing/run.json"),
+        (("missing",), "missing is not the folder of a training run"),
+        (("e",), "e/log.csv: holds no rows yet"),
+        (("f",), "f/log.csv is not a regular file"),
         (("c",), "c/log.csv"),
         (("d",), "d/log.csv: not the table"),
         (("a", "./a"), "two runs are called a"),

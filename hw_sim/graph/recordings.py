@@ -257,4 +257,4 @@ def write_nir_data(path: Path, inputs: np.ndarray | None, spikes: dict[str, np.n
             raise UserError(f"{path}: a population is named {INPUT!r}, as the inputs of NIRData are here; write a .npz")
         kinds[INPUT] = inputs
     nodes = {name: nir.NIRNodeData({OBSERVED: nir.TimeGriddedData(values[None], dt)}) for name, values in kinds.items()}
-    files.write(path, lambda file: nir.write_data(file, nir.NIRGraphData(nodes)))
+    files.write(path, lambda file: nir.write_data(file, nir.NIRGraphData(nodes)), signed=True)
