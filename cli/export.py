@@ -47,11 +47,11 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 
 @click.command(short_help="Lower a model for NIR tools, ONNX or Loihi.")
 @click.argument("model", type=Model(), required=False)
-@click.option("--target", required=True, help="nir, onnx, torch or loihi; `--target list` says what each supports.")
+@click.option("--target", required=True, help="nir, onnx, torch, loihi or sanafe; `--target list` explains.")
 @click.option("--out", type=NewFolder(), help="Folder to write; an earlier export there is replaced.")
 @force_option
 @click.option("--dump-passes", type=NewFolder(), help="Folder for the graph after each lowering pass.")
-@click.option("--chip", type=str, help="loihi: loihi1, loihi2 (default) or a YAML file of a chip's limits.")
+@click.option("--chip", type=str, help="loihi: loihi1, loihi2 (default) or a YAML file of its limits.")
 @click.option("--chips", type=click.IntRange(1), help="loihi: how many there are; default: as many as it takes.")
 @click.option("--bits", type=click.IntRange(2, 8), help="loihi: bits of a weight of the body; default 8.")
 @click.option("--prune", type=Real(0, 1, max_open=True), help="loihi: share of weights set to zero.")
@@ -60,7 +60,7 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 @checkpoint_options
 @split_option
 @json_option
-@tokens_option(None, "20,000; with --target loihi alone, like --data, --split")
+@tokens_option(None, "20,000, of sanafe 64; for loihi and sanafe, like --data, --split")
 @step_options
 def export(
     model: str | None,
@@ -97,16 +97,18 @@ def export(
     if target not in TARGETS:
         raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
     given = {name: value for name, value in own.items() if value is not None}
-    if target != "loihi" and given:
-        raise UserError(f"--{next(iter(given))} is for --target loihi, not {target}")
+    on_chip = TARGETS[target].chip is not None
+    if given and not on_chip:
+        mapped = " and ".join(t.name for t in TARGETS.values() if t.chip)
+        raise UserError(f"--{next(iter(given))} is for --target {mapped}, not {target}")
     folders.check(out, KIND, force=force, reads=[Path(model)])
     if (network := network_in(model, step)) is not None:
-        if target != "loihi" or dump_passes is not None or tokenizer is not None:
+        if not on_chip or dump_passes is not None or tokenizer is not None:
             raise UserError(
-                f"{model}: not a token network: of the targets loihi alone takes it, without --dump-passes; "
+                f"{model}: not a token network: of the targets loihi and sanafe alone take it, without --dump-passes; "
                 f"`spikegpt replay` runs it on recorded inputs"
             )
-        manifest = _export_network(model, network, out, force, given, quiet=as_json)
+        manifest = _export_network(target, model, network, out, force, given, quiet=as_json)
         _told(manifest, out, as_json)
         return
     if dump_passes is not None:
@@ -124,8 +126,8 @@ def export(
         graph = lowered(held) if held is not None else load_graph(model, taken, tokenizer)
     if held is not None:
         manifest = export_to(target, graph, out, source_of(model), force=force, model=held)
-    elif target == "loihi":
-        manifest = _export_loihi(model, graph, out, force, given, quiet=as_json)
+    elif on_chip:
+        manifest = _export_mapped(target, model, graph, out, force, given, quiet=as_json)
     else:
         manifest = export_to(target, graph, out, source_of(model), force=force)
     _told(manifest, out, as_json)
@@ -153,9 +155,9 @@ def _told(manifest: dict, out: Path, as_json: bool) -> None:
         )
 
 
-def _export_network(model: str, network: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any],
+def _export_network(target: str, model: str, network: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any],
                     quiet: bool) -> dict:  # fmt: skip
-    """Export a network of another tool for Loihi, with the inputs of --data built in: their steps are its tokens."""
+    """Export a network of another tool for a chip, with the inputs of --data built in: their steps are its tokens."""
     from exporters.loihi.settings import Settings
     from exporters.targets import export_to
     from hw_sim.graph.foreign import drive, inputs_of, with_input_neurons
@@ -167,32 +169,38 @@ def _export_network(model: str, network: "nir.NIRGraph", out: Path, force: bool,
         raise UserError("--split is of a text; --tokens names the first steps of inputs")
     recorded = read_recording(given["data"], *inputs_of(network), given.get("tokens"))
     driven = with_input_neurons(drive(network, recorded.inputs, recorded.events))
-    chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
-    settings = Settings(**chosen, recording=Path(given["data"]).name)
+    settings = Settings(**_chosen(target, given), recording=Path(given["data"]).name)
     with progress_bar("measuring", None, quiet):
-        return export_to("loihi", driven, out, lowered_file(model), force=force, settings=settings)
+        return export_to(target, driven, out, lowered_file(model), force=force, settings=settings)
 
 
-def _export_loihi(
-    model: str, graph: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any], quiet: bool
+def _chosen(target: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a target's settings that the user gave, and its chip."""
+    from exporters.targets import TARGETS
+
+    return {"chip": TARGETS[target].chip} | {n: given[n] for n in ("chip", "chips", "bits", "prune") if n in given}
+
+
+def _export_mapped(
+    target: str, model: str, graph: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any], quiet: bool
 ) -> dict:
-    """Export for Loihi with the options that were given, measured on a text where one can be cut into tokens."""
+    """Export for a chip with the options that were given, measured on a text where one can be cut into tokens."""
     from exporters.loihi.settings import Settings
     from exporters.targets import check_float, export_to
 
     check_float(graph)
-    chosen = {name: given[name] for name in ("chip", "chips", "bits", "prune") if name in given}
-    text, source = _text(model, graph, given), source_of(model)
+    text, source = _text(target, model, graph, given), source_of(model)
     with progress_bar("measuring", 2 * len(text.tokens) if text else None, quiet=quiet or text is None) as advance:
-        settings = Settings(**chosen, text=text, progress=advance)
-        return export_to("loihi", graph, out, source, force=force, settings=settings)
+        settings = Settings(**_chosen(target, given), text=text, progress=advance)
+        return export_to(target, graph, out, source, force=force, settings=settings)
 
 
-def _text(model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | None":
+def _text(target: str, model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | None":
     """What to measure on; None, with a note on standard error, where the user named no text and ours does not do."""
-    from exporters.loihi.settings import TOKENS, Text
+    from exporters.loihi.settings import Text
+    from exporters.targets import TARGETS
 
-    data, split, tokens = given.get("data"), given.get("split"), given.get("tokens", TOKENS)
+    data, split, tokens = given.get("data"), given.get("split"), given.get("tokens", TARGETS[target].tokens)
     try:
         cut = known_tokenizer(tokenizer_if_known(model, graph, None), model)
         corpus, part = load_text(data, split, tokens, cut, Learned.by_graph(model, graph))

@@ -12,6 +12,7 @@ from exporters import nir as exporter
 from exporters.loihi.mapping import CHIPS
 from exporters.loihi.mapping.describe import footprint
 from exporters.loihi.mapping.sites import declared_site, network_of, placed_sites
+from exporters.loihi.mapping.timing import RECORDED
 from hw_sim.energy.compressors import Compressed, compress
 from hw_sim.energy.host import Host, side_by_side
 from hw_sim.energy.measure import Measurement, measure, variant_of
@@ -134,7 +135,10 @@ def report_of(
     own = runs[0]
     facts["part_sha256"] = own.text_sha256
     int8 = run(first, quantize(first.graph), f"{own.work.name}-int8", own.tokens, progress)
-    chips = {chip: footprint(int8.plan, chip, int8.counts) for chip in CHIPS} if own.work.spiking else {}
+    chips = {}
+    if own.work.spiking:
+        spikes = Simulator(int8.plan).run(own.tokens[:RECORDED], record=True).spikes
+        chips = {chip: footprint(int8.plan, chip, int8.counts, spikes) for chip in CHIPS}
     sites = placed_sites({name: f.placement for name, f in chips.items()})
     if placement:
         technologies = {p.technology for p in settings.priced.values()}

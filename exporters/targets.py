@@ -25,11 +25,14 @@ RECORDED = 128  # tokens of real text that the segments are recorded on
 @dataclass(frozen=True)
 class Target:
     """A name for the command line, what it supports, and the function (graph, folder, own settings) that fills a
-    directory."""
+    directory. `chip` is the one that it maps onto unless the user names another, None where it maps onto none;
+    `tokens` is how much of a text it is then measured on."""
 
     name: str
     supports: str
     fill: Callable[..., dict]
+    chip: str | None = None
+    tokens: int = 0
 
 
 def fill_nir(graph: nir.NIRGraph, folder: Path) -> dict:
@@ -73,6 +76,14 @@ def fill_loihi(graph: nir.NIRGraph, folder: Path, settings: Any = None) -> dict:
     return write_bundle(graph, folder, settings or Settings())
 
 
+def fill_sanafe(graph: nir.NIRGraph, folder: Path, settings: Any = None) -> dict:
+    """The int8 network on the cores of Loihi 1 for SANA-FE, which repeats our times and joules."""
+    from exporters.loihi.settings import Settings
+    from exporters.sanafe import write_sanafe
+
+    return write_sanafe(graph, folder, settings or Settings(chip="loihi1"))
+
+
 TARGETS = {
     target.name: target
     for target in (
@@ -83,6 +94,15 @@ TARGETS = {
             "loihi",
             "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping (Lava is archived)",
             fill_loihi,
+            chip="loihi2",
+            tokens=20_000,
+        ),
+        Target(
+            "sanafe",
+            "what fits one Loihi 1: its cores, synapses and recorded spikes for SANA-FE, which repeats our figures",
+            fill_sanafe,
+            chip="loihi1",
+            tokens=64,  # some megabytes for 10,000 neurons
         ),
     )
 }

@@ -82,7 +82,7 @@ def test_a_models_graded_messages_are_those_of_the_rule(size, tokens):
     assert mapping.values.from_host == 4 * WIDTH * len(tokens)
     assert mapping.values.to_host == WIDTH * len(tokens)
     assert (mapping.partition.cores == 1) == (size == 131072)
-    described = facts(mapping)
+    described = facts(mapping, {})
     assert described["traffic"]["graded"]["messages"] == expected
     assert described["placement"]["graded_messages_per_token"] == expected / len(tokens)
     assert "graded messages between custom neurons" in table(described)

@@ -229,7 +229,7 @@ def test_same_plan_gives_the_same_json_and_table(spiking_model, tokens):
     plan = build(quantize(exporter.export(spiking_model)))
     counts = Simulator(plan).run(tokens)
     chip = replace(load_chip("loihi1"), synapse_bytes_per_core=400)
-    first, second = (facts(map_plan(plan, chip, counts)) for _ in range(2))
+    first, second = (facts(map_plan(plan, chip, counts), {}) for _ in range(2))
     assert json.dumps(first) == json.dumps(second)
     assert first["cores"] > 30
     text = table(first)
@@ -240,7 +240,7 @@ def test_same_plan_gives_the_same_json_and_table(spiking_model, tokens):
 @pytest.mark.parametrize("variant", ["spike-driven", OLD, "canonical", "continuous"])
 def test_what_no_spikes_feed_stays_off_the_chip(variant, tokens):
     plan = build(quantize(exporter.export(lively_model(variant))))
-    described = facts(map_plan(plan, load_chip("loihi2"), Simulator(plan).run(tokens)))
+    described = facts(map_plan(plan, load_chip("loihi2"), Simulator(plan).run(tokens)), {})
     new, driven = variant == "spike-driven", variant in ("spike-driven", OLD)
     assert "embedding" in described["off_chip"]
     assert ("head" in described["off_chip"]) != new
@@ -261,10 +261,10 @@ def test_a_chip_of_very_many_cores_costs_no_more_to_map(spiking_model, tokens):
 def test_a_footprint_says_why_a_plan_does_not_fit(spiking_model, tokens, tmp_path):
     plan = build(quantize(exporter.export(spiking_model)))
     result = Simulator(plan).run(tokens)
-    assert footprint(plan, "loihi1", result).placement.cores == 1
+    assert footprint(plan, "loihi1", result, {}).placement.cores == 1
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(chip_values() | {"synapse_bytes_per_core": 20}))
-    found, placement = footprint(plan, str(path), result)
+    found, placement = footprint(plan, str(path), result, {})
     assert (found["cores"], placement) == (None, None)
     assert "more than a core's 20" in found["note"]
 

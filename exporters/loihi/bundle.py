@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import nir
-import numpy as np
 
-from exporters.loihi.cost import calibrate, measure
+from exporters.loihi.cost import CALIBRATED, calibrate, measure, recorded, text_of
 from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.mapping import fit, load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, headline, nothing_runs, table
+from exporters.loihi.mapping.timing import RECORDED
 from exporters.loihi.netx import write_nets
 from exporters.loihi.readme import readme
 from exporters.loihi.settings import Settings
@@ -18,10 +18,8 @@ from hw_sim.graph.origin import tokenizer_in
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
 from hw_sim.plan.checks import check_membranes
-from spikegpt.corpus import load_corpus
 
 INT8_GRAPH, WEIGHTS, TOKENIZER = "model-int8.nir", "weights.npz", "tokenizer.json"
-CALIBRATED = 4096  # tokens of the text whose spikes are compared
 STANDARD = (
     "the embedding and a head that reads real numbers stay off the chip; every matrix that reads spikes is a Dense, "
     "every neuron a LIF"
@@ -37,7 +35,7 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     numbers = check_membranes(plan)
     fit(plan, chip, settings.chips)  # before the measurement, which takes longer
     measured, counts = measure(graph, plan, settings)
-    mapping = facts(map_plan(plan, chip, counts, settings.chips))
+    mapping = facts(map_plan(plan, chip, counts, settings.chips), recorded(plan, settings, RECORDED).spikes)
     described = json.dumps({**mapping, "measured": measured}, indent=1) + "\n"
     (folder / "mapping.json").write_text(described, encoding="utf-8")
     (folder / "mapping.txt").write_text(table(mapping), encoding="utf-8")
@@ -49,7 +47,7 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
         (folder / TOKENIZER).write_text(json.dumps(told.to_dict()) + "\n")
     (folder / "run.py").write_bytes((ROOT / "exporters" / "loihi" / "run.py").read_bytes())
     nets = write_nets(plan, folder / "blocks")
-    text, tokens = _calibration_text(settings, plan.n_vocab)
+    text, tokens = text_of(settings, plan.n_vocab, CALIBRATED)
     cost = {"measured": measured, "calibrated_on": text, **calibrate(graph, quantized, plan, tokens)}
     (folder / "quantisation.json").write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(readme(nets, cost), encoding="utf-8")
@@ -64,15 +62,3 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
         "custom_processes": CUSTOM,
         "blocks": nets,
     }
-
-
-def _calibration_text(settings: Settings, n_vocab: int) -> tuple[str, np.ndarray]:
-    """What spikes and ranges are compared on: the text that quality is measured on, else bytes of the embedded one."""
-    if settings.recording is not None:
-        return f"the {n_vocab:,} steps of {settings.recording}", np.arange(n_vocab)[:CALIBRATED]
-    if settings.text is not None:
-        tokens = settings.text.tokens[:CALIBRATED]
-        return f"the first {len(tokens):,} tokens of {settings.text.name}", tokens
-    corpus = load_corpus(None)
-    tokens = corpus.split("test")[:CALIBRATED].astype(np.int64) % n_vocab
-    return f"the first {len(tokens):,} bytes of {corpus.name}, test part, folded into {n_vocab} tokens", tokens

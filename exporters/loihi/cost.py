@@ -12,7 +12,7 @@ import nir
 import numpy as np
 
 from exporters.loihi.settings import Settings
-from hw_sim import Simulator
+from hw_sim import Result, Simulator
 from hw_sim.counts.counts import Counts, nonzero_operations
 from hw_sim.plan import Op, Plan
 from hw_sim.plan import fixed_point as fp
@@ -22,6 +22,7 @@ from spikegpt.corpus import load_corpus
 from spikegpt.tokenizer import Tokenizer
 
 FOLDED = 2048  # tokens of the embedded text where nobody says how text becomes tokens
+CALIBRATED = 4096  # tokens of the text whose spikes are compared
 CHUNK = 512  # tokens recorded at a time
 RANGE_TOKENS = 16, 128  # at least and at most, of the text, for the ranges of signals
 RANGE_WORK = 1 << 29  # weights read for them in all: the interpreter that shows signals is slow
@@ -90,6 +91,24 @@ def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[s
         measured = {"text": text.name, **asdict(found), "increase": found.increase}
     synops = {"synops": counts.synops, "nonzero_synops": sum(nonzero_operations(plan, counts).values())}
     return {**measured, **synops}, counts
+
+
+def text_of(settings: Settings, n_vocab: int, most: int) -> tuple[str, np.ndarray]:
+    """What a model is looked at on and its first `most` tokens: the text that quality is measured on, else bytes of the
+    embedded one."""
+    if settings.recording is not None:
+        return f"the {n_vocab:,} steps of {settings.recording}", np.arange(n_vocab)[:most]
+    if settings.text is not None:
+        tokens = settings.text.tokens[:most]
+        return f"the first {len(tokens):,} tokens of {settings.text.name}", tokens
+    corpus = load_corpus(None)
+    tokens = corpus.split("test")[:most].astype(np.int64) % n_vocab
+    return f"the first {len(tokens):,} bytes of {corpus.name}, test part, folded into {n_vocab} tokens", tokens
+
+
+def recorded(plan: Plan, settings: Settings, most: int) -> Result:
+    """A run of the first `most` tokens with all its spikes."""
+    return Simulator(plan).run(text_of(settings, plan.n_vocab, most)[1], record=True)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ import numpy as np
 
 from spikegpt.tokenizer import Tokenizer
 
-TOKENS = 20_000  # of the text, measured on by default
-
 
 @dataclass(frozen=True, eq=False)
 class Text:

@@ -11,6 +11,34 @@ from spikegpt.errors import UserError
 MOST = 1 << 53  # whole numbers up to here are exact as float64
 
 
+class Speed(msgspec.Struct, frozen=True, kw_only=True):
+    """Modelled time of a mapped network, seconds, means over `tokens` recorded tokens: of a step where a token begins
+    at each (`step_s`, `barrier_s` of it meeting at the barrier), and of one token that has the chip alone
+    (`latency_s`). `slowest_core` is it in `slowest_share` of the steps, whose work is `slowest_parts`."""
+
+    source: str
+    grade: str
+    tokens: int
+    steps_per_token: int
+    step_s: float
+    barrier_s: float
+    latency_s: float
+    slowest_core: int
+    slowest_share: float
+    slowest_parts: dict[str, float]
+    left_out: tuple[str, ...]
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Of a text that is known: a token a step."""
+        return 1 / self.step_s
+
+    @property
+    def tokens_per_s_alone(self) -> float:
+        """Of one text that is being written: the next token waits for the last one's logits."""
+        return 1 / self.latency_s
+
+
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Traffic of a declared mapping, per token; `populations` (LIFs and their neurons) and `synapses` (weights that
     read spikes) say which network was mapped. Graded messages carry the values between custom neurons."""
@@ -27,6 +55,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     graded_hops_ew_per_token: float = 0.0
     graded_hops_ns_per_token: float = 0.0
     host_values_per_token: float = 0.0  # onto the chip and off it
+    speed: Speed | None = None  # None: nobody published times of the chip, or no spikes were recorded
 
 
 class _File(msgspec.Struct):

@@ -1,5 +1,6 @@
 """A mapping as numbers for mapping.json and as a text for people."""
 
+from collections.abc import Mapping as Named
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ from exporters.loihi.mapping.chip import load_chip
 from exporters.loihi.mapping.groups import groups_of
 from exporters.loihi.mapping.mapper import Mapping, map_plan
 from exporters.loihi.mapping.mesh import coordinates
+from exporters.loihi.mapping.timing import speed_of
 from hw_sim.counts.counts import Counts
-from hw_sim.energy.placement import Placement
+from hw_sim.energy.placement import Placement, Speed
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
 
@@ -39,9 +41,11 @@ ASSUMPTIONS = (
 )
 
 
-def facts(mapping: Mapping) -> dict[str, Any]:
-    """Everything of a mapping for JSON; `placement` has what the energy report reads."""
+def facts(mapping: Mapping, spikes: Named[str, np.ndarray]) -> dict[str, Any]:
+    """Everything of a mapping for JSON; `placement` has what the energy report reads. `spikes` (T, neurons) by
+    population, recorded on a text, say how long the chip takes; none, and no time is told."""
     parts, chip, tokens, values = mapping.partition, mapping.chip, max(1, mapping.tokens), mapping.values
+    speed, busy = speed_of(mapping, spikes) or (None, None)
     on, x, y = coordinates(chip, mapping.places)
     held: list[list[dict]] = [[] for _ in range(parts.cores)]
     for block in parts.blocks:
@@ -73,7 +77,7 @@ def facts(mapping: Mapping) -> dict[str, Any]:
             }
             for key, values in parts.usage.items()
         },
-        "placement": msgspec.to_builtins(placement_of(mapping)),
+        "placement": msgspec.to_builtins(placement_of(mapping, speed)),
         "traffic": {
             "tokens": mapping.tokens,
             "messages": mapping.messages,
@@ -103,6 +107,7 @@ def facts(mapping: Mapping) -> dict[str, Any]:
                 **{key: int(values[i]) for key, values in parts.usage.items()},
                 "messages_out": int(mapping.traffic[i].sum()),
                 "messages_in": int(mapping.traffic[:, i].sum()),
+                **({"busy_s": float(busy[i])} if busy is not None else {}),
                 "holds": held[i],
             }
             for i in range(parts.cores)
@@ -110,7 +115,7 @@ def facts(mapping: Mapping) -> dict[str, Any]:
     }
 
 
-def placement_of(mapping: Mapping) -> Placement:
+def placement_of(mapping: Mapping, speed: Speed | None = None) -> Placement:
     """What the energy report reads of a mapping."""
     tokens, values = max(1, mapping.tokens), mapping.values
     return Placement(
@@ -126,12 +131,13 @@ def placement_of(mapping: Mapping) -> Placement:
         graded_hops_ew_per_token=mapping.value_hops.ew / tokens,
         graded_hops_ns_per_token=mapping.value_hops.ns / tokens,
         host_values_per_token=(values.from_host + values.to_host) / tokens,
+        speed=speed,
     )
 
 
 def table(described: dict[str, Any]) -> str:
     """What `facts` gave, as text: totals, limits, busiest links, then a line a core."""
-    d, traffic = described, described["traffic"]
+    d, traffic, placed = described, described["traffic"], msgspec.convert(described["placement"], Placement)
     tokens = max(1, traffic["tokens"])
     lines = [
         *([warning] if (warning := nothing_runs(d)) else []),
@@ -162,16 +168,35 @@ def table(described: dict[str, Any]) -> str:
         f"hops: {graded['ew'] / tokens:,.1f} E-W, {graded['ns'] / tokens:,.1f} N-S; "
         f"{graded['from_host'] / tokens:,.1f} from the host, {graded['to_host'] / tokens:,.1f} values to it"
     )
+    lines += ["", *speed_lines(d["chip"], placed.speed)]
     lines += ["", "busiest links, tile to tile (x over all chips, y): messages a token"]
     lines += [f"{tuple(k['from'])} -> {tuple(k['to'])}: {k['per_token']:,.1f}" for k in traffic["busiest_links"]]
+    timed = placed.speed is not None
     columns = ("core", "chip", "x", "y", "neurons", "synapse_bytes", "input_axons", "output_axons", "messages_out",
                "messages_in")  # fmt: skip
     heads = ("core", "chip", "x", "y", "neurons", "bytes", "axons in", "axons out", "sent", "received")
-    lines += ["", "".join(f"{head:>10}" for head in heads) + "  holds"]
+    lines += ["", "".join(f"{head:>10}" for head in heads) + f"{'busy, us':>10}" * timed + "  holds"]
     for row in d["core_rows"]:
         held = ", ".join(f"{h['group']}[{h['neurons'][0]}:{h['neurons'][1]}]" for h in row["holds"])
-        lines.append("".join(f"{row[key]:>10,}" for key in columns) + f"  {held}")
+        busy = f"{row['busy_s'] * 1e6:>10,.1f}" if timed else ""
+        lines.append("".join(f"{row[key]:>10,}" for key in columns) + f"{busy}  {held}")
     return "\n".join([*lines, "", "assumptions:", *(f"- {a}" for a in d["assumptions"])]) + "\n"
+
+
+def speed_lines(chip: str, speed: Speed | None) -> list[str]:
+    """How long the chip takes, for people."""
+    if speed is None:
+        return [f"how long {chip} takes is not known: no times of its events are published, or nothing was recorded"]
+    parts = ", ".join(f"{seconds * 1e6:,.1f} {name}" for name, seconds in speed.slowest_parts.items() if seconds)
+    return [
+        f"time, modelled over {speed.tokens:,} recorded tokens ({speed.source}; {speed.grade}), at least, as it leaves "
+        f"out {'; '.join(speed.left_out)}:",
+        f"a known text, a token a step: {speed.tokens_per_s:,.0f} tokens/s, a step of {speed.step_s * 1e6:,.1f} us, "
+        f"{speed.barrier_s * 1e6:,.1f} of them the barrier",
+        f"a text being written, one token at a time: {speed.tokens_per_s_alone:,.0f} tokens/s, "
+        f"{speed.latency_s * 1e6:,.0f} us in {speed.steps_per_token} steps",
+        f"the slowest core is {speed.slowest_core}, in {speed.slowest_share:.0%} of the steps; us a step: {parts}",
+    ]
 
 
 def nothing_runs(described: dict[str, Any]) -> str | None:
@@ -195,7 +220,17 @@ def headline(described: dict[str, Any]) -> str:
         f"{d['weight_bits']} bits and {d['neurons']:,} neurons; "
         f"{placement['messages_per_token']:,.1f} spike messages and "
         f"{placement['hops_ew_per_token'] + placement['hops_ns_per_token']:,.1f} hops a token, "
-        f"{placement['graded_messages_per_token']:,.1f} graded messages"
+        f"{placement['graded_messages_per_token']:,.1f} graded messages{_rates(placement['speed'])}"
+    )
+
+
+def _rates(speed: dict[str, Any] | None) -> str:
+    if speed is None:
+        return ""
+    told = msgspec.convert(speed, Speed)
+    return (
+        f"; at most {told.tokens_per_s:,.0f} tokens/s of a known text, {told.tokens_per_s_alone:,.0f} of one being "
+        f"written (modelled)"
     )
 
 
@@ -206,8 +241,8 @@ class Footprint(NamedTuple):
     placement: Placement | None
 
 
-def footprint(plan: Plan, name: str, counts: Counts) -> Footprint:
-    """What an energy report says of a plan on a chip; where it does not fit, why."""
+def footprint(plan: Plan, name: str, counts: Counts, spikes: Named[str, np.ndarray]) -> Footprint:
+    """What an energy report says of a plan on a chip; where it does not fit, why. `spikes` as for `facts`."""
     chip = load_chip(name)
     groups = groups_of(plan)
     found: dict[str, Any] = {
@@ -221,7 +256,8 @@ def footprint(plan: Plan, name: str, counts: Counts) -> Footprint:
         mapping = map_plan(plan, chip, counts)
     except UserError as error:
         return Footprint({**found, "note": str(error)}, None)
-    p = placement_of(mapping)
+    speed, _ = speed_of(mapping, spikes) or (None, None)
+    p = placement_of(mapping, speed)
     facts = {
         **found,
         "cores": p.cores,
