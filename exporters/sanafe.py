@@ -21,7 +21,8 @@ from exporters.loihi.mapping import load_chip, map_plan
 from exporters.loihi.mapping.describe import placement_of
 from exporters.loihi.mapping.mapper import Mapping
 from exporters.loihi.mapping.partition import Block
-from exporters.loihi.mapping.timing import Times, run_of, times_of
+from exporters.loihi.mapping.timing import run_of
+from exporters.loihi.mapping.work import Times, times_of
 from exporters.loihi.settings import Settings
 from hw_sim.energy.price import price
 from hw_sim.energy.profiles import Prices, shipped

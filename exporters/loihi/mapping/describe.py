@@ -35,6 +35,8 @@ ASSUMPTIONS = (
     "message a destination core, as graded messages beside those of spikes",
     "synapses lie dense at their bits, or sparse with an index of the neuron on its core added, whichever is smaller; "
     "axon tables lie elsewhere",
+    "where times of the chip are published, the work is spread evenly over as many of its chips' cores as make a step "
+    "shortest; else cores are filled one after the other, which makes messages fewest",
     "one message a spike and destination core, also where that is the neuron's own core (0 hops)",
     "tile = core // cores_per_tile at (x = tile // mesh_rows, y = tile % mesh_rows), XY routing; chips stand in a row "
     "along x, and a step between two is a chip crossing, not a hop",
@@ -189,13 +191,14 @@ def speed_lines(chip: str, speed: Speed | None) -> list[str]:
         return [f"how long {chip} takes is not known: no times of its events are published, or nothing was recorded"]
     parts = ", ".join(f"{seconds * 1e6:,.1f} {name}" for name, seconds in speed.slowest_parts.items() if seconds)
     return [
-        f"time, modelled over {speed.tokens:,} recorded tokens ({speed.source}; {speed.grade}), at least, as it leaves "
-        f"out {'; '.join(speed.left_out)}:",
+        f"time, modelled over {speed.tokens:,} recorded tokens; it takes at least:",
         f"a known text, a token a step: {speed.tokens_per_s:,.0f} tokens/s, a step of {speed.step_s * 1e6:,.1f} us, "
         f"{speed.barrier_s * 1e6:,.1f} of them the barrier",
         f"a text being written, one token at a time: {speed.tokens_per_s_alone:,.0f} tokens/s, "
         f"{speed.latency_s * 1e6:,.0f} us in {speed.steps_per_token} steps",
         f"the slowest core is {speed.slowest_core}, in {speed.slowest_share:.0%} of the steps; us a step: {parts}",
+        f"times: {speed.source}; {speed.grade}",
+        *(f"left out: {part}" for part in speed.left_out),
     ]
 
 

@@ -1,6 +1,6 @@
 """An integer plan on a chip: cores and chips it takes, what each core holds, and the spikes between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,11 +8,14 @@ from exporters.loihi.mapping.chip import Chip
 from exporters.loihi.mapping.groups import Group, groups_of, off_chip, weight_bits
 from exporters.loihi.mapping.improve import improve
 from exporters.loihi.mapping.mesh import Hops, hops_of, links_of
-from exporters.loihi.mapping.partition import Partition, partition
+from exporters.loihi.mapping.partition import Burden, Partition, partition
 from exporters.loihi.mapping.values import Values, values_of
+from exporters.loihi.mapping.work import EVENTS, Times, busy_of, events_of, times_of
 from hw_sim.counts.counts import Counts
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
+
+SLACKS = tuple(1.05**k for k in range(40))  # times the even share of a core, tried in turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +46,15 @@ class Mapping:
 
 def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -> Mapping:
     """Partition a plan and place its cores by the spikes that `counts` measured on a text, and by graded values where
-    the chip's messages carry any.
+    the chip's messages carry any. Where the chip's times are published, the network is spread over all cores of the
+    chips that it needs as long as the slowest one gains.
 
     Raises UserError, with what would fit, where a limit of the chip or the number of `chips` is exceeded.
     """
     groups, parts = fit(plan, chip, chips)
     needed = -(-parts.cores // chip.cores)
+    if times := times_of(chip.name):
+        parts = spread(groups, parts, replace(chip, cores=needed * chip.cores), weight_bits(plan), counts, times)
     traffic = traffic_of(groups, parts, counts)
     values = values_of(plan, groups, parts, counts)
     places = improve(traffic + values.traffic if chip.message_bits else traffic, chip, needed)
@@ -77,6 +83,38 @@ def fit(plan: Plan, chip: Chip, chips: int | None) -> tuple[tuple[Group, ...], P
     if chips is not None and parts.cores > chips * chip.cores:
         raise UserError(too_many(groups, chip, bits, parts.cores, chips))
     return groups, parts
+
+
+def spread(
+    groups: tuple[Group, ...], parts: Partition, room: Chip, bits: int, counts: Counts, times: Times
+) -> Partition:
+    """The partition onto the cores of `room` with the shortest mean step: `parts`, or one that shares the work evenly
+    among more cores; with few tiles the barrier is nearer."""
+    rates = {p.name: (p.fired / max(1, p.tokens)).astype(np.float32)[None] for p in counts.populations}
+    firing = [(i, rates[g.population]) for i, g in enumerate(groups) if g.population is not None]
+    heard = dict.fromkeys(range(-1, len(groups)), 0.0) | {i: float(rate.sum()) for i, rate in firing}
+    each = tuple(times.neuron_s + times.dense_synapse_s * heard[g.source] for g in groups)
+    total = sum(of * g.neurons for of, g in zip(each, groups, strict=True))
+
+    def step(found: Partition) -> float:
+        events = np.zeros((len(EVENTS), 1, found.cores))
+        for i, rate in firing:
+            events += events_of(groups, found, i, rate)
+        return float(busy_of(found, events, times).max()) + times.barrier(-(-found.cores // room.cores_per_tile))
+
+    def evenly(cores: int) -> Partition | None:
+        for slack in SLACKS:
+            try:
+                found = partition(groups, room, bits, Burden(each, max(*each, slack * total / cores)))
+            except UserError:
+                continue  # the share of a core is less than one neuron's
+            if found.cores <= cores:
+                return found
+        return None
+
+    sizes = {room.cores, *(room.cores_per_tile * (tiles - 1) for tiles in times.barrier_s)}
+    tried = (evenly(cores) for cores in sorted(sizes) if parts.cores < cores <= room.cores)
+    return min(parts, *(found for found in tried if found), key=step)
 
 
 def traffic_of(groups: tuple[Group, ...], parts: Partition, counts: Counts) -> np.ndarray:

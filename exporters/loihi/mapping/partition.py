@@ -33,6 +33,14 @@ class Block:
     sparse: bool
 
 
+@dataclass(frozen=True)
+class Burden:
+    """A limit beside the chip's: what one neuron of each group counts, and the most on a core."""
+
+    of_neuron: tuple[float, ...]
+    most: float
+
+
 @dataclass(frozen=True, eq=False)
 class Partition:
     """Blocks in dataflow order; `usage` (cores,) int64 by the names of `Chip.limits`.
@@ -46,10 +54,11 @@ class Partition:
     feeds: dict[int, dict[int, np.ndarray]]
 
 
-def partition(groups: tuple[Group, ...], chip: Chip, bits: int) -> Partition:
-    """Place every neuron once. Raises UserError where the chip's number formats or one neuron alone break a limit."""
+def partition(groups: tuple[Group, ...], chip: Chip, bits: int, burden: Burden | None = None) -> Partition:
+    """Place every neuron once. Raises UserError where the chip's number formats or one neuron alone break a limit, or
+    `burden`."""
     check_formats(groups, chip, bits)
-    packing = _Packing(groups, chip, bits)
+    packing = _Packing(groups, chip, bits, burden)
     for index in reversed(range(len(groups))):
         packing.place(index)
     n = len(packing.used)
@@ -86,9 +95,14 @@ class _Packing:
     groups: tuple[Group, ...]
     chip: Chip
     bits: int
-    used: list[dict[str, int]] = field(default_factory=list)
+    burden: Burden | None = None
+    used: list[dict[str, float]] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     feeds: dict[int, dict[int, np.ndarray]] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> dict[str, float | None]:
+        return self.chip.limits | ({"burden": self.burden.most} if self.burden else {})
 
     def place(self, index: int) -> None:
         """Lay all neurons of a group on cores, opening new ones as needed."""
@@ -105,7 +119,7 @@ class _Packing:
         while low < group.neurons:
             fresh = not candidates
             if fresh:
-                self.used.append(dict.fromkeys(self.chip.limits, 0))
+                self.used.append(dict.fromkeys(self.limits, 0))
             core = len(self.used) - 1 if fresh else candidates.pop(0)
             low_before, low = low, self._fill(core, index, low, destinations, nonzero)
             if fresh and low == low_before:
@@ -113,7 +127,7 @@ class _Packing:
 
     def _fill(self, core: int, index: int, low: int, destinations: np.ndarray, nonzero: np.ndarray) -> int:
         """Put as many neurons from `low` on a core as its limits allow; returns the first that is left."""
-        group, used, limits = self.groups[index], self.used[core], self.chip.limits
+        group, used, limits = self.groups[index], self.used[core], self.limits
         reach, rest = np.cumsum(destinations[low:]), nonzero[:, low:]
         synapses = np.cumsum(group.synapses[low:])
         first = rest.argmax(axis=1)  # the first neuron each input reaches, if any
@@ -121,7 +135,7 @@ class _Packing:
         heard = self.feeds.get(group.source, {}).get(core, np.zeros(group.fan_in, bool))
         begins = np.sort(first[~heard])
 
-        def cost(k: int) -> tuple[dict[str, int], bool]:
+        def cost(k: int) -> tuple[dict[str, float], bool]:
             size, sparse = block_bytes(group.fan_in, k, int(synapses[k - 1]), self.bits)
             axons = int(np.searchsorted(begins, k))
             return {
@@ -129,6 +143,7 @@ class _Packing:
                 "synapse_bytes": size,
                 "input_axons": axons,
                 "output_axons": int(reach[k - 1]),
+                **({"burden": k * self.burden.of_neuron[index]} if self.burden else {}),
             }, sparse
 
         def fits(k: int) -> bool:
@@ -146,7 +161,7 @@ class _Packing:
             used[key] += value
         if group.fan_in:
             self.feeds.setdefault(group.source, {})[core] = heard | (first < least)
-        self.blocks.append(Block(index, low, low + least, core, new["synapse_bytes"], sparse))
+        self.blocks.append(Block(index, low, low + least, core, int(new["synapse_bytes"]), sparse))
         return low + least
 
     def _refuse(self, group: Group, neuron: int, destinations: int, synapses: int) -> None:
