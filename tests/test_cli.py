@@ -224,7 +224,7 @@ def test_int8_graph_is_not_reported_as_float(run, checkpoint, tmp_path):
 def test_targets_are_listed_without_a_model(run):
     code, out, _ = run("export", "--target", "list")
     assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["nir", "onnx", "torch", "loihi"]
+    assert [line.split()[0] for line in out.splitlines()] == ["nir", "onnx", "torch", "loihi", "sanafe"]
 
 
 @pytest.mark.parametrize("target", ["nir", "loihi"])

@@ -79,7 +79,7 @@ def test_the_command_builds_the_inputs_in_and_checks_before_it(files, run):
     code, _, err = run("export", net, "--target", "loihi", "--out", out)
     assert (code, "--data names the inputs" in err) == (2, True)
     code, _, err = run("export", net, "--target", "onnx", "--out", out)
-    assert (code, "loihi alone takes it" in err) == (2, True)
+    assert (code, "loihi and sanafe alone take it" in err) == (2, True)
     assert not out.exists()
     assert run("export", net, "--target", "loihi", "--data", files / "x.npy", "--out", out)[0] == 0
     code, _, err = run("verify", out, "--data", "kjv")

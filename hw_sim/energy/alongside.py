@@ -25,6 +25,30 @@ def chips(report: Report) -> Table:
     )
 
 
+def chip_time(report: Report) -> Table:
+    """How fast the chips are at most, and what a token takes then."""
+    rows = [
+        [c.column, p.how, f"{p.tokens_per_s:,.0f}", f"{p.latency_s * 1e6:,.0f}", microjoules(p.static_j),
+         microjoules(p.total_j), f"{p.energy_delay_js * 1e12:,.4g}"]
+        for c in report.chips
+        for p in c.paces
+    ]  # fmt: skip
+    speeds = [c.site.placement.speed for c in report.chips if c.site.placement and c.site.placement.speed]
+    note = "".join(
+        f"Over {s.tokens:,} tokens: {s.steps_per_token} steps a token, of {s.step_s * 1e6:,.1f} µs where one begins at "
+        f"each; the slowest core is {s.slowest_core}. Times: {s.source}; {s.grade}. Left out: {'; '.join(s.left_out)}. "
+        for s in speeds[:1]
+    )
+    return Table(
+        "chip-time",
+        "How fast the chips are at most (modelled)",
+        ["prices", "use", "tokens/s", "latency, µs", "static, µJ", "total, µJ", "energy x delay, µJ µs"],
+        rows,
+        note + "No times of Loihi 2's events are published.",
+        (1,),
+    )
+
+
 def left_out(report: Report) -> Table:
     """What the chips do not run by themselves, and what their totals do not hold."""
     rows = [

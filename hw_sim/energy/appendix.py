@@ -28,6 +28,7 @@ def tables(report: Report) -> list[Table]:
         populations(report),
         equal(report),
         alongside.chips(report),
+        alongside.chip_time(report),
         alongside.left_out(report),
         footprint(report),
         static(report),

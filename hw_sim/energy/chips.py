@@ -12,6 +12,7 @@ from msgspec import Struct
 from hw_sim.energy.placement import Placement
 
 TOKENS_PER_S = 1000.0  # assumed where nobody says: static power is time, and no chip has run this network
+KNOWN, WRITTEN = "a known text, a token a step", "a text being written, one token at a time"
 STATIC = "static power"  # the term's name
 COMPONENTS = {  # of element-wise work, as rows name them
     "layer_norm": "LayerNorm",
@@ -42,9 +43,23 @@ class Site(Struct, frozen=True, kw_only=True):
                    cores=0, chips=0, graded_values=True)  # fmt: skip
 
 
+class Pace(Struct, frozen=True, kw_only=True):
+    """The fastest that a network goes on a chip by published times of its events, in a way of being used: tokens a
+    second, seconds from a token to its logits, joules a token at that rate (`static_j` None: no power is known), and
+    those joules times that latency."""
+
+    how: str
+    tokens_per_s: float
+    latency_s: float
+    static_j: float | None
+    total_j: float
+    energy_delay_js: float
+
+
 class ChipColumn(Struct, frozen=True, kw_only=True):
     """One chip's price of a network, joules a token: `total_j` = `dynamic_j` + `static_j`, the second None where the
-    profile has no static power. `left_out` are sentences, `text` the verdict."""
+    profile has no static power, at `tokens_per_s`, which is assumed. `paces` are modelled, of one chip's times: what it
+    can do at most. `left_out` are sentences, `text` the verdict."""
 
     column: str
     row: str
@@ -59,6 +74,7 @@ class ChipColumn(Struct, frozen=True, kw_only=True):
     cannot_run: tuple[str, ...]
     left_out: tuple[str, ...]
     text: str
+    paces: tuple[Pace, ...] = ()
 
 
 def static_power(w_per_chip: float, site: Site, tokens_per_s: float) -> dict[str, float]:
@@ -91,6 +107,7 @@ def chip_column(
     cannot = tuple(COMPONENTS.get(name, name) for name in counts.elementwise if name != "neurons")
     left = _left_out(site, counts, terms)
     total = moving + (static or 0.0)
+    paces = _paces(site, moving, static_w_per_chip)
     text = (
         f"{row}, its body alone: {total * 1e6:,.4g} µJ a token (modelled, prices {prices_grade}), "
         f"{moving * 1e6:,.4g} dynamic"
@@ -100,7 +117,7 @@ def chip_column(
             if static is not None
             else ", no static power"
         )
-        + f"; {_where(site)}. {_runs(site, cannot)}Left out of the total: "
+        + f"; {_where(site)}. {_fast(site, paces)}{_runs(site, cannot)}Left out of the total: "
         f"{'; '.join(left)}. Other technologies are not compared with"
     )
     return ChipColumn(
@@ -116,7 +133,31 @@ def chip_column(
         cannot_run=cannot,
         left_out=left,
         text=text,
+        paces=paces,
     )
+
+
+def _paces(site: Site, dynamic_j: float, static_w_per_chip: float) -> tuple[Pace, ...]:
+    """A text that is known and one that is being written, where the mapping says how long a step takes."""
+    speed = site.placement.speed if site.placement else None
+    if speed is None:
+        return ()
+    found = []
+    for how, rate, latency in (
+        (KNOWN, speed.tokens_per_s, speed.steps_per_token * speed.step_s),
+        (WRITTEN, speed.tokens_per_s_alone, speed.latency_s),
+    ):
+        static = static_power(static_w_per_chip, site, rate).get(STATIC)
+        total = dynamic_j + (static or 0.0)
+        found.append(Pace(how=how, tokens_per_s=rate, latency_s=latency, static_j=static, total_j=total,
+                          energy_delay_js=total * latency))  # fmt: skip
+    return tuple(found)
+
+
+def _fast(site: Site, paces: tuple[Pace, ...]) -> str:
+    if not paces:
+        return f"How long {site.chip} takes is not known. "
+    return "At most " + ", ".join(f"{p.tokens_per_s:,.0f} tokens/s of {p.how}" for p in paces) + " (modelled). "
 
 
 def _where(site: Site) -> str:

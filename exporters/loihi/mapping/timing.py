@@ -32,7 +32,8 @@ def layers_of(mapping: Mapping, spikes: Named[str, np.ndarray]) -> Iterator[tupl
     firing = sorted((layers[g.population], i) for i, g in enumerate(mapping.groups) if g.population is not None)
     for layer, members in groupby(firing, key=itemgetter(0)):
         trains = {index: spikes[str(mapping.groups[index].population)].astype(np.float32) for _, index in members}
-        yield layer, sum(events_of(mapping.groups, mapping.partition, i, train) for i, train in trains.items())
+        found = [events_of(mapping.groups, mapping.partition, i, train) for i, train in trains.items()]
+        yield layer, np.sum(found, axis=0)
 
 
 class Steps(NamedTuple):
