@@ -81,9 +81,10 @@ def read(
 ) -> dict:
     """Read a checkpoint of any known kind as one record: format, config, model, provenance, and tokenizer or None.
 
-    `path` is a file, an index of shards, or a folder of a run or of Hugging Face's, whose `config.json` is read where it
-    is of a SpikeGPT. Tensors are mapped from the file where it allows. `variant` and `binary_embedding` (True, False, "auto") say of a state dict without a configuration
-    what it does not say itself; what was taken for granted is a Notice, unless `silent`.
+    `path` is a file, an index of shards, or a folder of a run or of Hugging Face's, whose `config.json` is read if
+    it is a SpikeGPT's. Tensors are mapped from the file where it allows. `variant` and `binary_embedding` (True,
+    False, "auto") say of a state dict without a configuration what it does not say itself; what was taken for granted
+    is a Notice, unless `silent`.
     Raises UserError for a missing, truncated, foreign or code-carrying file.
     """
     path = find(Path(path))

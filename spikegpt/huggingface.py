@@ -18,11 +18,15 @@ from torch import Tensor
 from spikegpt.config import TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT, State
-from spikegpt.pretrained import MODEL_TYPE
+from spikegpt.pretrained import MODEL_TYPE, texts_of
 from spikegpt.tokenizer import tokenizer_from_dict
 from spikegpt.transformer import Transformer
+from spikegpt.weights import dtype_of
+
+LEAST = (5, 18)  # transformers before it leave the states of beams in their old order
 
 try:
+    import transformers
     from transformers import (
         AutoConfig,
         AutoModelForCausalLM,
@@ -32,15 +36,18 @@ try:
     )
     from transformers.utils import ModelOutput
 except ImportError as error:
-    raise UserError(f'transformers 5 is needed ({error}): pip install "spikegpt[hf]"') from error
+    raise UserError(f'transformers is needed ({error}): pip install "spikegpt[hf]"') from error
+if tuple(int(part) for part in transformers.__version__.split(".")[:2]) < LEAST:
+    raise UserError(f'transformers {transformers.__version__} is too old: pip install --upgrade "spikegpt[hf]"')
 
 IGNORED = -100  # a label that is not scored
+PRECISIONS = (torch.float32, torch.float64)  # that the kernels compute in
 
 
 class SpikeGPTConfig(PreTrainedConfig):
     """The fields of `spikegpt.Config`, and what else a checkpoint says of its model: `provenance` and `tokenizer`.
 
-    Raises UserError when a value is out of range.
+    Raises UserError when a value is out of range, and for the variant transformer.
     """
 
     model_type = MODEL_TYPE
@@ -53,12 +60,16 @@ class SpikeGPTConfig(PreTrainedConfig):
     def __init__(self, tokenizer: dict[str, str] | None = None, provenance: dict | None = None, **values: Any) -> None:
         for field in fields(Config):
             setattr(self, field.name, values.pop(field.name, field.default))
-        self.tokenizer, self.provenance = tokenizer, provenance or {}
+        texts = texts_of({"tokenizer": tokenizer, "provenance": provenance})
+        self.tokenizer, self.provenance = texts.tokenizer, texts.provenance
         super().__init__(**{"tie_word_embeddings": False, **values})
-        self.to_config()
+        if self.to_config().variant == TRANSFORMER:
+            raise UserError(
+                f"variant {TRANSFORMER!r} has no recurrent state: only models of the other variants are wrapped"
+            )
 
     @classmethod
-    def from_model(cls, model: SpikeGPT) -> "SpikeGPTConfig":
+    def from_model(cls, model: SpikeGPT | Transformer) -> "SpikeGPTConfig":
         tokenizer = model.tokenizer.to_dict() if model.tokenizer else None
         return cls(tokenizer=tokenizer, provenance=model.provenance, **model.config.to_dict())
 
@@ -85,8 +96,6 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
 
     def __init__(self, config: SpikeGPTConfig, model: SpikeGPT | None = None):
         super().__init__(config)
-        if config.variant == TRANSFORMER:
-            raise UserError(f"variant {TRANSFORMER!r}: only a SpikeGPT has the recurrent state that this wrapper hands on")
         self.model = SpikeGPT(config.to_config()) if model is None else model
         if model is None:
             self.model.provenance = dict(config.provenance)
@@ -96,11 +105,17 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
 
     @classmethod
     def from_pretrained(cls, *args: Any, output_loading_info: bool = False, **kwargs: Any) -> Any:
-        """As of every model; raises UserError where the file lacks a weight, which transformers would draw anew."""
-        model, told = super().from_pretrained(*args, output_loading_info=True, **kwargs)
+        """As of every model, in float32 unless `dtype` says else.
+
+        Raises UserError where the file lacks a weight, which transformers would draw anew.
+        """
+        kwargs = {"dtype": torch.float32, **kwargs}
+        model, told = cast(Any, super().from_pretrained(*args, output_loading_info=True, **kwargs))
         for fault in ("missing", "unexpected", "mismatched"):
             if told[f"{fault}_keys"]:
-                raise UserError(f"the weights do not fit the configuration: {sorted(told[f'{fault}_keys'])[0]} is {fault}")
+                raise UserError(
+                    f"the weights do not fit the configuration: {sorted(told[f'{fault}_keys'])[0]} is {fault}"
+                )
         return (model, told) if output_loading_info else model
 
     def _init_weights(self, module: torch.nn.Module) -> None:
@@ -137,6 +152,8 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
         foreign = [name for name, value in kwargs.items() if value is not None and value is not False]
         if foreign:
             raise UserError(f"a SpikeGPT takes no {foreign[0]}: tokens, a mask of pads, labels and the recurrent state")
+        if self.dtype not in PRECISIONS:
+            raise UserError(f"weights of {dtype_of(self.model.head.weight)}: spikes are made in float32 (`.float()`)")
         if state is not None and streams_of(state) != len(input_ids):
             raise UserError(f"a state of {streams_of(state)} texts in front of {len(input_ids)}")
         mask = None if attention_mask is None else mask_of(attention_mask, input_ids)
@@ -182,7 +199,9 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
     ) -> dict[str, Any]:
         """The prompt at first, then the newest token after the state. Raises UserError for a prompt padded behind."""
         if is_first_iteration and attention_mask is not None and not attention_mask[:, -1].all():
-            raise UserError("a prompt is padded behind its text: pad in front of it (padding_side='left') to go on from it")
+            raise UserError(
+                "a prompt is padded behind its text: pad in front of it (padding_side='left') to go on from it"
+            )
         read = input_ids if state is None or is_first_iteration else input_ids[:, -1:]
         return {"input_ids": read, "attention_mask": attention_mask, "state": state, "use_cache": use_cache}
 
@@ -212,9 +231,7 @@ def wrap(model: SpikeGPT | Transformer) -> SpikeGPTForCausalLM:
     >>> again.config.n_embd, again.tokenizer
     (8, Bytes(vocab_size=256))
     """
-    if isinstance(model, Transformer):
-        raise UserError(f"variant {TRANSFORMER!r}: only a SpikeGPT has the recurrent state that this wrapper hands on")
-    return SpikeGPTForCausalLM(SpikeGPTConfig.from_model(model), model).train(model.training)
+    return SpikeGPTForCausalLM(SpikeGPTConfig.from_model(model), cast(SpikeGPT, model)).train(model.training)
 
 
 def mask_of(attention_mask: Tensor, tokens: Tensor) -> Tensor | None:

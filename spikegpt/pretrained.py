@@ -9,9 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from spikegpt.config import Config
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
+from spikegpt.tokenizer import tokenizer_from_dict
 from spikegpt.weights import FIRST
 
 if TYPE_CHECKING:
@@ -20,8 +23,14 @@ if TYPE_CHECKING:
 CONFIG = "config.json"
 MODEL_TYPE = "spikegpt"
 PREFIX = "model."  # of every weight: the attribute of the wrapper that holds our model
-TEXTS = ("provenance", "tokenizer")  # fields of config.json beside those of Config
 NEEDED = ("vocab_size", "n_layer", "n_embd", "variant")  # without them a file says too little to be of ours
+
+
+class Texts(msgspec.Struct):
+    """What config.json holds beside the fields of Config."""
+
+    provenance: dict[str, bool | int | float | str | None] = {}
+    tokenizer: dict[str, str] | None = None
 
 
 def read_pretrained(path: Path, weights: Any) -> dict | None:
@@ -38,16 +47,23 @@ def read_pretrained(path: Path, weights: Any) -> dict | None:
     lacking = [name for name in NEEDED if name not in values]
     if lacking:
         raise UserError(f"{told}: damaged, {lacking[0]} is missing")
-    known = {f.name: values[f.name] for f in fields(Config) if f.name in values}
     try:
-        config = Config.from_dict(known)
+        config = Config.from_dict({f.name: values[f.name] for f in fields(Config) if f.name in values})
+        texts = texts_of(values)
     except UserError as error:
         raise UserError(f"{told}: {error}") from error
-    return {
-        "config": config.to_dict(),
-        "model": _stripped(weights),
-        **{name: values[name] for name in TEXTS if values.get(name) is not None},
-    }
+    return {"config": config.to_dict(), "model": _stripped(weights), **msgspec.structs.asdict(texts)}
+
+
+def texts_of(values: Mapping[str, Any]) -> Texts:
+    """Provenance and tokenizer among the fields of a configuration. Raises UserError where they are damaged."""
+    try:
+        found = msgspec.convert({f: values[f] for f in Texts.__struct_fields__ if values.get(f) is not None}, Texts)
+    except msgspec.ValidationError as error:
+        raise UserError(f"the configuration is damaged: {error}") from error
+    if found.tokenizer is not None:
+        tokenizer_from_dict(found.tokenizer)
+    return found
 
 
 def _stripped(weights: Any) -> "dict[str, Tensor] | Any":
