@@ -19,6 +19,7 @@ from spikegpt.config import TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT, State
 from spikegpt.pretrained import MODEL_TYPE, texts_of
+from spikegpt.streams import joined, selected, streams_of
 from spikegpt.tokenizer import tokenizer_from_dict
 from spikegpt.transformer import Transformer
 from spikegpt.weights import dtype_of
@@ -243,26 +244,6 @@ def mask_of(attention_mask: Tensor, tokens: Tensor) -> Tensor | None:
         )
     mask = attention_mask[:, -length:].bool()
     return None if bool(mask.all()) else mask
-
-
-def streams_of(state: State) -> int:
-    return len(state["block0_att_shift"])
-
-
-def selected(state: State, rows: Tensor) -> State:
-    """The state of some of its texts, by number. Entries are (B, C), (N * B, C) of N populations, or (3, B, C)."""
-    batch = streams_of(state)
-    picked = {name: value.reshape(-1, batch, value.shape[-1])[:, rows] for name, value in state.items()}
-    return {name: value if state[name].ndim == 3 else value.flatten(0, 1) for name, value in picked.items()}
-
-
-def joined(states: list[State]) -> State:
-    """One state of all texts of several, in their order."""
-    found: State = {}
-    for name, first in states[0].items():
-        parts = [state[name].reshape(-1, streams_of(state), first.shape[-1]) for state in states]
-        found[name] = torch.cat(parts, 1) if first.ndim == 3 else torch.cat(parts, 1).flatten(0, 1)
-    return found
 
 
 AutoConfig.register(MODEL_TYPE, SpikeGPTConfig, exist_ok=True)
