@@ -24,6 +24,8 @@ try:
     from lm_eval.api.model import TemplateLM
     from lm_eval.api.registry import register_model
 except ImportError as error:
+    if __name__ == "__main__":
+        sys.exit(f"spikegpt: lm-eval is needed ({error}): {NEEDED}")
     raise UserError(f"lm-eval is needed ({error}): {NEEDED}") from error
 
 LENGTHS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")  # the harness' names of one setting
@@ -82,8 +84,7 @@ class SpikeGPTLM(TemplateLM):
         found = []
         for asked, context, continuation in requests:
             before = context or [self.prefix_token_id]
-            nats, greedy, _ = self._score([before[-1], *continuation[:-1]], continuation, self._behind(before[:-1]))
-            found.append((nats, greedy))
+            found.append(self._score([before[-1], *continuation[:-1]], continuation, self._behind(before[:-1])))
             self.cache_hook.add_partial("loglikelihood", asked, found[-1])
         return found
 
@@ -121,20 +122,28 @@ class SpikeGPTLM(TemplateLM):
     def _behind(self, tokens: list[int]) -> Any:
         """The state behind tokens, None where there are none."""
         if tokens != self._read[0]:
-            self._read = (tokens, self._score(tokens, tokens, None)[2])
+            state = None
+            for low in range(0, len(tokens), CHUNK):
+                _, state = self._run(tokens[low : low + CHUNK], state)
+            self._read = (tokens, state)
         return self._read[1]
 
-    def _score(self, tokens: list[int], following: list[int], state: Any) -> tuple[float, bool, Any]:
-        """Nats of `following`, each behind the token in its place of `tokens` (both N); whether each is the likeliest;
-        and the state behind the tokens."""
-        nats, greedy, device = 0.0, True, self.model.head.weight.device
+    def _run(self, tokens: list[int], state: Any) -> tuple[torch.Tensor, Any]:
+        """Logits (T, V) and the new state."""
+        with as_run(self.model):
+            logits, state = self.model.run(torch.tensor([tokens], device=self.model.head.weight.device), state)
+        return logits[0], state
+
+    def _score(self, tokens: list[int], following: list[int], state: Any) -> tuple[float, bool]:
+        """Nats of `following`, each behind the token in its place of `tokens` (both N), and whether each is the
+        likeliest."""
+        nats, greedy = 0.0, True
         for low in range(0, len(tokens), CHUNK):
-            read, due = (torch.tensor(t[low : low + CHUNK], device=device) for t in (tokens, following))
-            with as_run(self.model):
-                logits, state = self.model.run(read[None], state)
-            nats += logits[0].double().log_softmax(-1).gather(-1, due[:, None]).sum().item()
-            greedy = greedy and bool((logits[0].argmax(-1) == due).all())
-        return nats, greedy, state
+            logits, state = self._run(tokens[low : low + CHUNK], state)
+            due = torch.tensor(following[low : low + CHUNK], device=logits.device)
+            nats += logits.double().log_softmax(-1).gather(-1, due[:, None]).sum().item()
+            greedy = greedy and bool((logits.argmax(-1) == due).all())
+        return nats, greedy
 
 
 def settings_of(told: Mapping[str, Any], max_gen_toks: int) -> tuple[list[bytes], dict[str, Any]]:
@@ -157,10 +166,9 @@ def main() -> None:
 
         cli_evaluate()
     except ModuleNotFoundError as error:
-        sys.exit(f"spikegpt: {error}; the harness' command line needs all that it requires: {NEEDED}")
+        sys.exit(f"spikegpt: {error}: the harness' command line needs all that lm-eval requires: {NEEDED}")
     except UserError as error:
-        print(f"spikegpt: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(f"spikegpt: {error}")
 
 
 if __name__ == "__main__":
