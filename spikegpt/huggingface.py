@@ -203,7 +203,8 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
             raise UserError(
                 "a prompt is padded behind its text: pad in front of it (padding_side='left') to go on from it"
             )
-        read = input_ids if state is None or is_first_iteration else input_ids[:, -1:]
+        whole = state is None or is_first_iteration or use_cache is False  # then the state stays that of the caller
+        read = input_ids if whole else input_ids[:, -1:]
         return {"input_ids": read, "attention_mask": attention_mask, "state": state, "use_cache": use_cache}
 
     def _update_model_kwargs_for_generation(self, outputs: ModelOutput, model_kwargs: dict, *args: Any, **kwargs: Any):

@@ -118,7 +118,9 @@ def test_generate_is_ours_with_the_state_and_without(model, texts):
     assert torch.equal(found, again)
     assert torch.equal(found[:, 20:], model(found)[:, 19:-1].argmax(-1))
     state = wrapped(texts[:, :15]).state
-    assert torch.equal(wrapped.generate(texts[:, 15:], state=state, max_new_tokens=12)[:, 5:], found[:, 20:])
+    for cached in (True, False):
+        rest = wrapped.generate(texts[:, 15:], state=state, max_new_tokens=12, use_cache=cached)
+        assert torch.equal(rest[:, 5:], found[:, 20:])
 
 
 def test_the_state_between_two_calls_is_the_whole(model, texts):
