@@ -28,13 +28,7 @@ LEAST = (5, 18)  # transformers before it leave the states of beams in their old
 
 try:
     import transformers
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        GenerationMixin,
-        PreTrainedConfig,
-        PreTrainedModel,
-    )
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationMixin, PreTrainedConfig, PreTrainedModel
     from transformers.utils import ModelOutput
 except ImportError as error:
     raise UserError(f'transformers is needed ({error}): pip install "spikegpt[hf]"') from error
