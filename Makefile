@@ -32,7 +32,7 @@ $(READY): pyproject.toml Makefile
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,lava]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "lava-nc==0.10.0"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "norse==1.1.0" "nirtorch==2.6" "spikingjelly==2.0.0" "neurobench==2.3.0" "lava-dl==0.6.0"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python "norse==1.1.0" "nirtorch==2.6" "spikingjelly==2.0.0" "neurobench==2.3.0" "lava-dl==0.6.0" "lm-eval==0.4.13"
 	if $(PYTHON310) -c "" 2>/dev/null; then $(PYTHON310) -m venv .venv/lava310 && .venv/lava310/bin/python -m pip install --quiet --disable-pip-version-check "lava-nc==0.10.0" || rm -rf .venv/lava310; fi
 	touch $@
 

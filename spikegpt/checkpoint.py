@@ -24,6 +24,7 @@ from spikegpt.documents import parse_document
 from spikegpt.errors import Notice, UserError
 from spikegpt.model import SpikeGPT, build
 from spikegpt.outlines import FORMAT
+from spikegpt.pretrained import read_pretrained
 from spikegpt.published import EMBEDDING, find_state_dict, infer_config
 from spikegpt.tokenizer import Tokenizer, default_tokenizer, tokenizer_from_dict
 from spikegpt.tokenizer_files import agreed
@@ -80,16 +81,20 @@ def read(
 ) -> dict:
     """Read a checkpoint of any known kind as one record: format, config, model, provenance, and tokenizer or None.
 
-    `path` is a file, an index of shards, or a folder of a run or of Hugging Face's. Tensors are mapped from the file
-    where it allows. `variant` and `binary_embedding` (True, False, "auto") say of a state dict without a configuration
-    what it does not say itself; what was taken for granted is a Notice, unless `silent`.
+    `path` is a file, an index of shards, or a folder of a run or of Hugging Face's, whose `config.json` is read if
+    it is a SpikeGPT's. Tensors are mapped from the file where it allows. `variant` and `binary_embedding` (True,
+    False, "auto") say of a state dict without a configuration what it does not say itself; what was taken for granted
+    is a Notice, unless `silent`.
     Raises UserError for a missing, truncated, foreign or code-carrying file.
     """
     path = find(Path(path))
     found, metadata = read_weights(path)
+    described = read_pretrained(path, found) if metadata.get("format") != FORMAT else None
     try:
         if metadata.get("format") == FORMAT:
             found = _from_metadata(found, metadata)
+        elif described is not None:
+            found = {"format": FORMAT, **described}
         if isinstance(found, Mapping) and "format" in found and isinstance(found["format"], str):
             return _own_record(found)
         weights = find_state_dict(found)

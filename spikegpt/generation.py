@@ -23,14 +23,16 @@ def generate(
 ) -> Iterator[Piece]:
     """`count` tokens with their text after `prompt`, as `sampling.continue_text` gives it."""
     state: Any = None
+    device = model.head.weight.device
 
     @torch.no_grad()
     def feed(tokens: np.ndarray) -> np.ndarray:
         nonlocal state
+        read = torch.from_numpy(tokens).to(device)
         if state is None:
-            logits, state = model.run(torch.from_numpy(tokens)[None])  # the parallel form reads the prompt
-            return logits[0, -1].numpy()
-        logits, state = model.step(torch.from_numpy(tokens), state)
-        return logits[0].numpy()
+            logits, state = model.run(read[None])  # the parallel form reads the prompt
+            return logits[0, -1].cpu().numpy()
+        logits, state = model.step(read, state)
+        return logits[0].cpu().numpy()
 
     return continue_text(feed, tokenizer, prompt, count, temperature, top_p, seed)

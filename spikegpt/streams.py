@@ -1,4 +1,4 @@
-"""What models take for tokens: tensors, arrays or lists, of one text or of several."""
+"""What models take for tokens: tensors, arrays or lists, of one text or of several; and the state behind several."""
 
 from typing import Any
 
@@ -20,3 +20,23 @@ def as_streams(tokens: Any) -> tuple[Tensor, bool]:
         kind = str(found.dtype).removeprefix("torch.")
         raise UserError(f"tokens of shape {tuple(found.shape)} and {kind}: whole numbers (T,) or (B, T) are needed")
     return (found[None] if found.ndim == 1 else found).long(), found.ndim == 1
+
+
+def streams_of(state: dict[str, Tensor]) -> int:
+    return len(state["block0_att_shift"])
+
+
+def selected(state: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """The state of some of its texts, by number. Entries are (B, C), (N * B, C) of N populations, or (3, B, C)."""
+    batch = streams_of(state)
+    picked = {name: value.reshape(-1, batch, value.shape[-1])[:, rows] for name, value in state.items()}
+    return {name: value if state[name].ndim == 3 else value.flatten(0, 1) for name, value in picked.items()}
+
+
+def joined(states: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """One state of all texts of several, in their order."""
+    found = {}
+    for name, first in states[0].items():
+        parts = [state[name].reshape(-1, streams_of(state), first.shape[-1]) for state in states]
+        found[name] = torch.cat(parts, 1) if first.ndim == 3 else torch.cat(parts, 1).flatten(0, 1)
+    return found

@@ -13,8 +13,10 @@ from spikegpt.corpus import load_corpus
 from spikegpt.transformer import Transformer
 
 
-@pytest.mark.parametrize("module", ["spikegpt.calls", "exporters.calls"])
+@pytest.mark.parametrize("module", ["spikegpt.calls", "exporters.calls", "spikegpt.huggingface"])
 def test_examples_of_docstrings_run_as_they_are_printed(module):
+    if module.endswith("huggingface"):
+        pytest.importorskip("transformers")
     found = doctest.testmod(importlib.import_module(module))
     assert (found.failed, found.attempted > 2) == (0, True)
 
