@@ -8,9 +8,9 @@ from numba import njit
 
 from hw_sim.plan import Op
 from hw_sim.plan.ops.spatial import Geometry
-from hw_sim.run.mailbox import give, take
+from hw_sim.run.mailbox import give, put, take, widest
 from hw_sim.run.matrices import dense_float, events_float, sparse
-from hw_sim.run.windows import convolve, convolve_events, pool
+from hw_sim.run.windows import windowed
 from spikegpt.fastmath import exp_nonpositive
 
 ONE, ZERO, LARGEST = np.float32(1), np.float32(0), np.finfo(np.float32).max
@@ -129,10 +129,12 @@ def _sigmoid(x, y):
 @njit(cache=True, error_model="numpy", nogil=True)
 def run_float(
     table, weights, constants, state, signals, events, lengths, tokens, logits, counters, fired, raster, stage, done,
-    incoming, inbox, outgoing, outbox
+    incoming, inbox, outgoing, outbox, sums
 ):  # fmt: skip
-    """Feed tokens (T,) through rows of a table, as one stage of a pipeline; buffers: `hw_sim.run.pipeline`."""
-    spikes, wide = np.zeros(table[:, 4].max(), np.uint8), np.zeros(table[:, 4].max(), np.float32)
+    """Feed tokens (T,) through rows of a table, as one stage of a pipeline; buffers: `hw_sim.run.pipeline`.
+
+    `sums` (widest,) is scratch of windows, None where the plan has none."""
+    spikes = np.zeros(widest(table), np.uint8)
     for t in range(tokens.size):
         take(stage, done, t, incoming, inbox, signals)
         for i in range(table.shape[0]):
@@ -152,7 +154,7 @@ def run_float(
                 counters[i, 0] += driven
                 counters[i, 1] += faults
                 if raster.shape[0]:
-                    raster[t, e : e + n] = spikes[:n]
+                    put(raster[t], e, spikes[:n])
             elif op == Op.LIF:
                 driven, faults, lengths[e] = _lif(
                     x, constants[c : c + n], constants[c + n : c + 2 * n],
@@ -163,7 +165,7 @@ def run_float(
                 counters[i, 0] += driven
                 counters[i, 1] += faults
                 if raster.shape[0]:
-                    raster[t, e : e + n] = spikes[:n]
+                    put(raster[t], e, spikes[:n])
             elif op == Op.IF:
                 driven, faults, lengths[e] = _integrate_and_fire(
                     x, constants[c : c + n], constants[c + n : c + 2 * n], constants[c + 2 * n : c + 3 * n],
@@ -172,18 +174,12 @@ def run_float(
                 counters[i, 0] += driven
                 counters[i, 1] += faults
                 if raster.shape[0]:
-                    raster[t, e : e + n] = spikes[:n]
-            elif op == Op.CONV_EVENTS:
-                active = events[e : e + lengths[e]]
-                counters[i, 0] += active.size
-                counters[i, 1] += convolve_events(weights[w:], constants[c:], active, wide, y)
-            elif op == Op.CONV:
-                number, done_now = convolve(weights[w:], constants[c:], x, wide, y)
+                    put(raster[t], e, spikes[:n])
+            elif op == Op.CONV_EVENTS or op == Op.CONV or op == Op.POOL:
+                number, done_now = windowed(op, weights[w:], constants[c:], events[e : e + lengths[e]], x, sums, y)
                 counters[i, 0] += number
                 counters[i, 1] += done_now
-            elif op == Op.POOL:
-                pool(constants[c:], x, y)
-                if table[i, 9]:
+                if op == Op.POOL and table[i, 9]:
                     for j in range(y.size):
                         y[j] *= constants[c + WINDOW]
             elif op == Op.LI and table[i, 9]:
@@ -227,18 +223,18 @@ def run_float(
                     positive = ZERO if x[j] <= ZERO else x[j]  # NaN stays NaN
                     y[j] = positive * positive
             elif op == Op.COPY:
-                y[:] = x
+                put(y, 0, x)
             elif op == Op.DELAY_READ and table[i, 9] > 1:
                 for j in range(y.size):
                     y[j] = state[s + (np.int64(constants[c + j]) - 1) * n + j]
             elif op == Op.DELAY_READ:
-                y[:] = state[s : s + n]
+                put(y, 0, state[s : s + n])
             elif op == Op.DELAY_WRITE:
                 for kept in range(table[i, 9] - 1, 0, -1):
-                    state[s + kept * n : s + (kept + 1) * n] = state[s + (kept - 1) * n : s + kept * n]
-                state[s : s + n] = x
+                    put(state, s + kept * n, state[s + (kept - 1) * n : s + kept * n])
+                put(state, s, x)
             elif op == Op.EMBED:
-                y[:] = constants[c + tokens[t] * n : c + (tokens[t] + 1) * n]
+                put(y, 0, constants[c + tokens[t] * n : c + (tokens[t] + 1) * n])
             elif op == Op.OUTPUT:
-                logits[t] = x
+                put(logits[t], 0, x)
         give(stage, done, t, outgoing, outbox, signals)

@@ -9,9 +9,9 @@ from numba import njit
 
 from hw_sim.plan import Op
 from hw_sim.plan import fixed_point as fp
-from hw_sim.run.mailbox import give, take
+from hw_sim.run.mailbox import give, put, take, widest
 from hw_sim.run.matrices import dense_int8, events_int8, sparse
-from hw_sim.run.windows import convolve, convolve_events, pool
+from hw_sim.run.windows import windowed
 
 SIGMOID_LAST = (len(fp.SIGMOID_TABLE) - 1 << fp.TABLE_BITS) - 1
 WEIGHT_ONE = 1 << fp.WEIGHT_BITS
@@ -154,12 +154,14 @@ def _wkv(key, value, decay, bonus, a, b, p, y):
 @njit(cache=True, error_model="numpy", nogil=True)
 def run_integer(
     table, weights, constants, state, signals, events, lengths, tokens, logits, counters, fired, raster, stage, done,
-    incoming, inbox, outgoing, outbox
+    incoming, inbox, outgoing, outbox, sums
 ):  # fmt: skip
-    """Feed tokens (T,) through rows of a table, as one stage of a pipeline; buffers: `hw_sim.run.pipeline`."""
-    widest = max(table[:, 3].max(), table[:, 4].max())
-    accumulator, wide = np.zeros(widest, np.int32), np.zeros(widest, np.int64)
-    partial, spikes = np.zeros(widest, np.int16), np.zeros(widest, np.uint8)
+    """Feed tokens (T,) through rows of a table, as one stage of a pipeline; buffers: `hw_sim.run.pipeline`.
+
+    `sums` (widest,) is scratch of windows, None where the plan has none."""
+    most = widest(table)
+    accumulator, wide = np.zeros(most, np.int32), np.zeros(most, np.int64)
+    partial, spikes = np.zeros(most, np.int16), np.zeros(most, np.uint8)
     for t in range(tokens.size):
         take(stage, done, t, incoming, inbox, signals)
         for i in range(table.shape[0]):
@@ -181,17 +183,11 @@ def run_integer(
                 )  # fmt: skip
                 counters[i, 0] += driven
                 if raster.shape[0]:
-                    raster[t, e : e + n] = spikes[:n]
-            elif op == Op.CONV_EVENTS:
-                active = events[e : e + lengths[e]]
-                counters[i, 0] += active.size
-                counters[i, 1] += convolve_events(weights[w:], constants[c:], active, wide, y)
-            elif op == Op.CONV:
-                number, done_now = convolve(weights[w:], constants[c:], x, wide, y)
+                    put(raster[t], e, spikes[:n])
+            elif op == Op.CONV_EVENTS or op == Op.CONV or op == Op.POOL:
+                number, done_now = windowed(op, weights[w:], constants[c:], events[e : e + lengths[e]], x, sums, y)
                 counters[i, 0] += number
                 counters[i, 1] += done_now
-            elif op == Op.POOL:
-                pool(constants[c:], x, y)
             elif op == Op.OFFSET:
                 for j in range(y.size):
                     y[j] = x[j] + np.int64(constants[c + j])
@@ -223,16 +219,16 @@ def run_integer(
                     positive = max(x[j], 0)
                     y[j] = _shift_right(positive * positive, fp.FRACTION_BITS)
             elif op == Op.COPY:
-                y[:] = x
+                put(y, 0, x)
             elif op == Op.DELAY_READ and table[i, 9] > 1:
                 for j in range(y.size):
                     y[j] = state[s + (np.int64(constants[c + j]) - 1) * n + j]
             elif op == Op.DELAY_READ:
-                y[:] = state[s : s + n]
+                put(y, 0, state[s : s + n])
             elif op == Op.DELAY_WRITE:
                 for kept in range(table[i, 9] - 1, 0, -1):
-                    state[s + kept * n : s + (kept + 1) * n] = state[s + (kept - 1) * n : s + kept * n]
-                state[s : s + n] = x
+                    put(state, s + kept * n, state[s + (kept - 1) * n : s + kept * n])
+                put(state, s, x)
             elif op == Op.EMBED:
                 row = c + tokens[t] * n
                 for j in range(y.size):

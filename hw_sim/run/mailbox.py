@@ -50,6 +50,22 @@ def _wait(done, stage, tokens):
 
 
 @njit(cache=True, nogil=True)
+def put(target, at, source):
+    """target[at : at + source.size] = source, without what numba compiles for shapes that may not meet: seconds."""
+    for j in range(source.size):
+        target[at + j] = source[j]
+
+
+@njit(cache=True, nogil=True)
+def widest(table):
+    """The longest vector that a row of the table reads or leaves."""
+    found = 0
+    for i in range(table.shape[0]):
+        found = max(found, table[i, 3], table[i, 4])
+    return found
+
+
+@njit(cache=True, nogil=True)
 def take(stage, done, t, incoming, inbox, signals):
     """Fetch the signals at `incoming` (n, 2), pairs of start and length, of token t."""
     if incoming.shape[0] == 0:
@@ -57,8 +73,8 @@ def take(stage, done, t, incoming, inbox, signals):
     _wait(done, stage - 1, t + 1)
     at = 0
     for span in range(incoming.shape[0]):
-        start, n = incoming[span]
-        signals[start : start + n] = inbox[t % BOX, at : at + n]
+        start, n = incoming[span, 0], incoming[span, 1]
+        put(signals, start, inbox[t % BOX, at : at + n])
         at += n
 
 
@@ -69,7 +85,7 @@ def give(stage, done, t, outgoing, outbox, signals):
         _wait(done, stage + 1, t - BOX + 1)
         at = 0
         for span in range(outgoing.shape[0]):
-            start, n = outgoing[span]
-            outbox[t % BOX, at : at + n] = signals[start : start + n]
+            start, n = outgoing[span, 0], outgoing[span, 1]
+            put(outbox[t % BOX], at, signals[start : start + n])
             at += n
     _set(done, np.int64(stage * STRIDE), np.int64(t + 1))

@@ -51,11 +51,13 @@ def events_int8(weights, active, partial, accumulator):
 
     `partial` (n_out,) int16 is scratch: 16 bits hold any PARTIAL rows and halve the work of 32.
     """
-    accumulator[:] = 0
+    for j in range(accumulator.size):
+        accumulator[j] = 0
     count, n_out = active.size, partial.size
     for first in range(0, count, PARTIAL):
         last = min(count, first + PARTIAL)
-        partial[:] = 0
+        for j in range(partial.size):
+            partial[j] = 0
         i = first
         while i + ROWS <= last:
             _fetch_rows(weights, active, i + AHEAD, n_out)
@@ -81,7 +83,8 @@ def events_int8(weights, active, partial, accumulator):
 @njit(cache=True, error_model="numpy", nogil=True)
 def events_float(weights, active, y):
     """Sum the rows of float32 `weights` (n_in * n_out,) named by `active` into `y` (n_out,)."""
-    y[:] = np.float32(0)
+    for j in range(y.size):
+        y[j] = 0
     count, n_out, i = active.size, y.size, 0
     while i + 4 <= count:
         if i % AHEAD == 0:
@@ -101,7 +104,8 @@ def events_float(weights, active, y):
 @njit(cache=True, error_model="numpy", nogil=True)
 def sparse(weights, x, y):
     """Sum x[k] times row k of `weights` (n_in * n_out,) into `y` (n_out,), zeros skipped; returns how many were not."""
-    y[:] = 0
+    for j in range(y.size):
+        y[j] = 0
     active = 0
     for k in range(x.size):
         value = x[k]
@@ -137,7 +141,8 @@ def dense_int8(weights, x, digits, y):
     for k in range(x.size):
         active += x[k] != 0
         largest = max(largest, abs(x[k]))
-    y[:] = 0
+    for j in range(y.size):
+        y[j] = 0
     shift = 0
     while True:
         last = largest >> shift < 1 << DIGIT_BITS

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from hw_sim.plan import Plan
+from hw_sim.plan import Op, Plan
 from hw_sim.run.loop_float32 import run_float
 from hw_sim.run.loop_int8 import run_integer
 from hw_sim.run.mailbox import BOX, STRIDE
@@ -116,9 +116,10 @@ class Pipeline:
 
         def work(k: int) -> None:
             rows, last = slice(stages[k].low, stages[k].high), k + 1 == len(stages)
+            after = (nothing, no_box) if last else (stages[k + 1].incoming, self.boxes[k + 1])
             run(plan.table[rows], plan.weights, plan.constants, state, self.signals[k], self.events, self.lengths,
-                tokens, logits, counters[rows], fired, raster, k, done, stages[k].incoming, self.boxes[k],
-                nothing if last else stages[k + 1].incoming, no_box if last else self.boxes[k + 1])  # fmt: skip
+                tokens, logits, counters[rows], fired, raster, k, done, stages[k].incoming, self.boxes[k], *after,
+                sums_of(plan))  # fmt: skip
 
         pool = self.pool
         others = [pool.submit(work, k) for k in range(1, len(stages))]
@@ -138,5 +139,13 @@ def run_rows(
     no_box = np.zeros((BOX, 0), signals.dtype)
     run = run_integer if plan.integer else run_float
     run(table, plan.weights, plan.constants, state, signals, events, lengths, tokens, logits, counters, fired, raster,
-        0, np.zeros(STRIDE, np.int64), nothing, no_box, nothing, no_box)  # fmt: skip
+        0, np.zeros(STRIDE, np.int64), nothing, no_box, nothing, no_box, sums_of(plan))  # fmt: skip
     return counters
+
+
+def sums_of(plan: Plan) -> np.ndarray | None:
+    """Scratch of the plan's windows: all outputs of the largest; None where it has none."""
+    windows = [i for op in (Op.CONV_EVENTS, Op.CONV, Op.POOL) for i in plan.rows(op)]
+    if not windows:
+        return None
+    return np.zeros(int(plan.field("n_out")[windows].max()), np.int64 if plan.integer else np.float32)

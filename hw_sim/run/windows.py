@@ -7,6 +7,8 @@ which holds all outputs of a place together; they are put where they belong at t
 import numpy as np
 from numba import njit
 
+from hw_sim.plan import Op
+
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def _place(tap, kernel_width, stride):
@@ -86,9 +88,31 @@ def _hand_out(out_channels, wide, y):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def windowed(op, kernel, g, active, x, wide, y):
+    """A convolution or a pool; returns the inputs that were active and the operations done, none of a pool.
+
+    A plan without any passes None for `wide`: numba then compiles none, which takes seconds.
+    """
+    if wide is None:
+        return 0, 0
+    if op == Op.CONV_EVENTS:
+        return active.size, convolve_events(kernel, g, active, wide, y)
+    if op == Op.CONV:
+        return convolve(kernel, g, x, wide, y)
+    pool(g, x, y)
+    return 0, 0
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def _empty(values, n):
+    for j in range(n):
+        values[j] = 0
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def convolve_events(kernel, g, active, wide, y):
     """The kernel scattered by the spikes at `active`; returns the operations done."""
-    wide[: y.size] = 0
+    _empty(wide, y.size)
     window, one, done = _numbers(g), y.dtype.type(1), 0
     for i in range(active.size):
         done += _scatter(kernel, window, np.int32(active[i]), one, wide)
@@ -99,7 +123,7 @@ def convolve_events(kernel, g, active, wide, y):
 @njit(cache=True, error_model="numpy", nogil=True)
 def convolve(kernel, g, x, wide, y):
     """The kernel scattered by every x that is not zero; returns how many those were, and the operations done."""
-    wide[: y.size] = 0
+    _empty(wide, y.size)
     window, active, done = _numbers(g), 0, 0
     for k in range(x.size):
         if x[k] != 0:
@@ -114,7 +138,7 @@ def pool(g, x, y):
     """y = the sums over windows of x, map by map, its zeros skipped; a pool has no dilation."""
     (_, height, width, _, out_height, out_width, kernel_height, kernel_width, stride_y, stride_x, padding_y, padding_x,
      _, _, _) = _numbers(g)  # fmt: skip
-    y[:] = 0
+    _empty(y, y.size)
     for at in range(x.size):
         value = x[at]
         if value == 0:
