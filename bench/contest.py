@@ -29,6 +29,10 @@ def at_density(model: SpikeGPT, density: float, tokens: torch.Tensor) -> None:
 
     def scale(lif: Lif, args: tuple) -> tuple:
         quantile = float(torch.quantile(args[0].flatten()[:1_000_000].float(), 1 - density))
+        if lif.names[0] == "head_lif":
+            model.ln_out.weight.data /= quantile
+            model.ln_out.bias.data /= quantile
+            return (args[0] / quantile, *args[1:])
         block = model.blocks[int(lif.names[0].split("_")[0].removeprefix("block"))]
         if lif.names[0].endswith("output_lif"):
             block.att.gain.data /= quantile
@@ -47,9 +51,9 @@ def at_density(model: SpikeGPT, density: float, tokens: torch.Tensor) -> None:
         hook.remove()
 
 
-def random_model(density: float, **shape) -> SpikeGPT:
+def random_model(density: float, size: str = "45m", **shape) -> SpikeGPT:
     torch.manual_seed(0)
-    model = SpikeGPT(preset("45m", **shape)).eval()
+    model = SpikeGPT(preset(size, **shape)).eval()
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2 and name.startswith("blocks"):
             torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import torch
 from contest import SHIPPED, median
+from engines import contenders
 
 import spikegpt
 from exporters import nir as exporter
@@ -30,53 +30,42 @@ LAVA_TOKENS = {"block": (8, 520), "standard": (8, 136)}  # of two runs, whose di
 LAVA_LIMIT_S = 600.0
 
 
-def torch_step(model: SpikeGPT, tokens: np.ndarray, threads: int) -> Callable[[], None]:
-    """The recurrent form over tokens, token by token."""
-    steps = [torch.tensor([int(token)]) for token in tokens]
-
-    def run() -> None:
-        torch.set_num_threads(threads)
-        state = None
-        with torch.inference_mode():
-            for token in steps:
-                _, state = model.step(token, state)
-
-    return run
-
-
 def touched(plan: Plan, result: Result, tokens: int) -> float:
     """Bytes of weights that one token had to read: rows of active inputs, or all of a dense matrix."""
     nodes = node_counts(plan, result)
     return sum(nodes[m.name].weight_bytes_read for m in result.matrices) / tokens
 
 
-def against_torch(model: SpikeGPT, tokens: np.ndarray, rounds: int) -> dict:
-    """Tokens a second of the simulator, float32 and int8, and of PyTorch on the same tokens."""
+def against_engines(model: SpikeGPT, tokens: np.ndarray, rounds: int) -> dict:
+    """Milliseconds a token of the simulator, float32 and int8, and of every engine, on the same model in turns."""
     graph = exporter.export(model)
     simulators = {"float32": Simulator.from_nir(graph), "int8": Simulator.from_nir(quantize(graph))}
-    few = tokens[:32]
-    contenders: dict[str, Callable[[], object]] = {}
-    for threads in (1, torch.get_num_threads()):
-        contenders[f"torch, {threads} threads"] = torch_step(model, few, threads)
-        contenders[f"torch, {threads} threads"]()
-    results = {}
+    results, runs, sizes = {}, dict[tuple, Callable[[], object]](), dict[tuple, int]()
     for name, simulator in simulators.items():
         simulator.run(tokens)
         results[name] = simulator.run(tokens)
-        contenders[name] = lambda s=simulator: s.run(tokens)
-    seconds = median(contenders, rounds)
-    baseline = min(s / len(few) for name, s in seconds.items() if name.startswith("torch"))
-    facts: dict = {"torch_ms_per_token": 1e3 * baseline}
+        runs["simulator", name], sizes["simulator", name] = (lambda s=simulator: s.run(tokens)), len(tokens)
+    for use, engine, threads, n, run in contenders(model, tokens):
+        runs[use, engine, threads], sizes[use, engine, threads] = run, n
+    ms = {key: 1e3 * seconds / sizes[key] for key, seconds in median(runs, rounds).items()}
+    engines: dict[str, dict[str, dict]] = {"token by token": {}, "known text": {}}
+    for use, found in engines.items():
+        for key, value in sorted(ms.items(), key=lambda item: item[1]):
+            if key[0] == use:
+                found.setdefault(key[1], {"ms_per_token": value, "threads": key[2]})
+    facts: dict = {"engines": engines}
     for name, simulator in simulators.items():
-        per_token, result = seconds[name] / len(tokens), results[name]
+        own, result = ms["simulator", name], results[name]
+        read = touched(simulator.plan, result, len(tokens))
         facts[name] = {
-            "ms_per_token": 1e3 * per_token,
-            "tokens_per_s": 1 / per_token,
-            "ratio_vs_torch_fp32": baseline / per_token,
-            "synaptic_events_per_s": result.synops / len(tokens) / per_token,
+            "ms_per_token": own,
+            "tokens_per_s": 1e3 / own,
+            "ratio_vs_best": {use: next(iter(found.values()))["ms_per_token"] / own for use, found in engines.items()},
+            "ratio_vs_torch_fp32": engines["token by token"]["PyTorch step"]["ms_per_token"] / own,
+            "synaptic_events_per_s": 1e3 * result.synops / len(tokens) / own,
             "density": result.synops / sum(m.dense for m in result.matrices if m.spike_fed),
-            "weight_bytes_per_token": touched(simulator.plan, result, len(tokens)),
-            "weight_bytes_per_s": touched(simulator.plan, result, len(tokens)) / per_token,
+            "weight_bytes_per_token": read,
+            "weight_bytes_per_s": 1e3 * read / own,
             "threads": simulator.threads,
         }
     return facts

@@ -23,7 +23,8 @@ from spikegpt.tokenizer import default_tokenizer
 def export(model: Any, target: str, out: str | Path, *, force: bool = False, **own: Any) -> dict[str, Any]:
     """Export a model, a float NIR graph, or the file of either, to the folder `out`; returns the manifest.
 
-    `target` is nir, onnx, torch or loihi; `own` are the target's: `settings`, of `exporters.loihi.settings`, for loihi.
+    `target` is nir, onnx, torch, loihi or sanafe; `own` are the target's: `settings`, of `exporters.loihi.settings`,
+    for the last two.
     An old export in `out` is replaced, whole or not at all, as `spikegpt export` does. Raises UserError for an unknown
     target and a model that does not fit it.
 

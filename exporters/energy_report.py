@@ -139,7 +139,7 @@ def report_of(
     if own.work.spiking:
         spikes = Simulator(int8.plan).run(own.tokens[:RECORDED], record=True).spikes
         chips = {chip: footprint(int8.plan, chip, int8.counts, spikes) for chip in CHIPS}
-    sites = placed_sites({name: f.placement for name, f in chips.items()})
+    sites = placed_sites(chips)
     if placement:
         technologies = {p.technology for p in settings.priced.values()}
         sites |= declared_site(placement, network_of(int8.plan, int8.counts), technologies)

@@ -24,6 +24,34 @@ COMPONENTS = {  # of element-wise work, as rows name them
 }
 
 
+class Core(Struct, frozen=True, kw_only=True):
+    """A core at (x, y) on the grid of all cores: seconds of work at a mean step, spike messages a token, and what it
+    holds."""
+
+    core: int
+    x: int
+    y: int
+    busy_s: float
+    sent: float
+    taken: float
+    holds: str
+
+
+class Link(Struct, frozen=True, kw_only=True):
+    """Spike messages a token from one tile to its neighbour: x, y of the first, then of the second."""
+
+    tiles: tuple[int, int, int, int]
+    messages: float
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """A mapping as drawn; a tile is `side` x `side` cores."""
+
+    side: int
+    cores: tuple[Core, ...]
+    links: tuple[Link, ...]
+
+
 class Site(Struct, frozen=True, kw_only=True):
     """Where the network lies on a technology's chips. `placement` None: nothing was mapped, `chips` were estimated from
     the shape; `graded_values` whether its messages can carry a value."""
@@ -35,6 +63,7 @@ class Site(Struct, frozen=True, kw_only=True):
     chips: int
     graded_values: bool
     placement: Placement | None = None
+    picture: Picture | None = None
 
     @classmethod
     def unknown(cls, technology: str) -> "Site":

@@ -11,8 +11,10 @@ from exporters.loihi.mapping.chip import load_chip
 from exporters.loihi.mapping.groups import groups_of
 from exporters.loihi.mapping.mapper import Mapping, map_plan
 from exporters.loihi.mapping.mesh import coordinates
+from exporters.loihi.mapping.picture import picture_of
 from exporters.loihi.mapping.timing import speed_of
 from hw_sim.counts.counts import Counts
+from hw_sim.energy.chips import Picture
 from hw_sim.energy.placement import Placement, Speed
 from hw_sim.plan import Plan
 from spikegpt.errors import UserError
@@ -238,10 +240,12 @@ def _rates(speed: dict[str, Any] | None) -> str:
 
 
 class Footprint(NamedTuple):
-    """A plan on a chip: what a report says of it, and where it lies, None where it does not fit."""
+    """A plan on a chip: what a report says of it, where it lies, None where it does not fit, and the chip as drawn,
+    None where its times are not known."""
 
     facts: dict[str, Any]
     placement: Placement | None
+    picture: Picture | None = None
 
 
 def footprint(plan: Plan, name: str, counts: Counts, spikes: Named[str, np.ndarray]) -> Footprint:
@@ -259,7 +263,7 @@ def footprint(plan: Plan, name: str, counts: Counts, spikes: Named[str, np.ndarr
         mapping = map_plan(plan, chip, counts)
     except UserError as error:
         return Footprint({**found, "note": str(error)}, None)
-    speed, _ = speed_of(mapping, spikes) or (None, None)
+    speed, busy = speed_of(mapping, spikes) or (None, None)
     p = placement_of(mapping, speed)
     facts = {
         **found,
@@ -270,4 +274,4 @@ def footprint(plan: Plan, name: str, counts: Counts, spikes: Named[str, np.ndarr
         "graded_messages_per_token": p.graded_messages_per_token,
         "note": f"placed by our mapper at {mapping.bits} bits, an estimate",
     }
-    return Footprint(facts, p)
+    return Footprint(facts, p, None if busy is None else picture_of(mapping, busy))

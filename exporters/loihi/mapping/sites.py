@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from exporters.loihi.mapping.chip import CHIPS, load_chip
+from exporters.loihi.mapping.describe import Footprint
 from exporters.loihi.mapping.estimate import MATRICES, estimate
 from hw_sim.counts.counts import Counts
-from hw_sim.energy.chips import Site
+from hw_sim.energy.chips import Picture, Site
 from hw_sim.energy.placement import Placement, check_network, read_placement
 from hw_sim.energy.schema import Shape
 from hw_sim.energy.shapes import PARTS
@@ -31,9 +32,10 @@ def network_of_shape(shape: Shape) -> Network:
     return populations, shape.n_layer * sum(a * b for a, b in MATRICES) * shape.d**2
 
 
-def placed_sites(placements: Mapping[str, Placement | None]) -> dict[str, Site]:
+def placed_sites(placed: Mapping[str, Footprint]) -> dict[str, Site]:
     """Sites of our mappings, by technology (a name of CHIPS); nothing for one that the network does not fit."""
-    return {name: _site(name, p, "placed by our mapper, an estimate") for name, p in placements.items() if p}
+    how = "placed by our mapper, an estimate"
+    return {name: _site(name, f.placement, how, f.picture) for name, f in placed.items() if f.placement}
 
 
 def estimated_sites(shape: Shape) -> dict[str, Site]:
@@ -68,7 +70,7 @@ def declared_site(path: Path, network: Network, technologies: Iterable[str]) -> 
     return {known[name]: _site(known[name], placement, f"as {path.name} declares")}
 
 
-def _site(technology: str, placement: Placement, how: str) -> Site:
+def _site(technology: str, placement: Placement, how: str, picture: Picture | None = None) -> Site:
     graded = load_chip(technology).message_bits > 0 if technology in CHIPS else True
     return Site(
         technology=technology,
@@ -78,4 +80,5 @@ def _site(technology: str, placement: Placement, how: str) -> Site:
         chips=placement.chips,
         graded_values=graded,
         placement=placement,
+        picture=picture,
     )

@@ -6,6 +6,7 @@ depends on: "column@context@batch", "@context@batch", "column", or "" where it f
 
 from typing import Any
 
+from hw_sim.energy.page.chip import chip
 from hw_sim.energy.page.curves import curves
 from hw_sim.energy.page.neurons import raster, rates
 from hw_sim.energy.page.state import Chart, State
@@ -49,6 +50,7 @@ def charts(report: Report) -> list[Chart]:
         *curves(report),
         rates(report),
         raster(report),
+        chip(report),
     ]
     return [chart for chart in found if chart and chart.states]
 

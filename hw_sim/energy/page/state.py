@@ -2,7 +2,9 @@
 
 from typing import Any, NamedTuple
 
-NAMES = ("range", "quality", "terms", "operations", "sweep-context", "sweep-rate", "sweep-batch", "rates", "raster")
+NAMES = (
+    "range", "quality", "terms", "operations", "sweep-context", "sweep-rate", "sweep-batch", "rates", "raster", "chip",
+)  # fmt: skip
 
 
 class State(NamedTuple):
