@@ -81,7 +81,7 @@ def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str
     from hw_sim.graph.recordings import read_recording
 
     try:
-        network = network_in(model, step)
+        network = network_in(model, step, taken)
         graph = network if network is not None else load_graph(model, taken, tokenizer)
     except UserError:
         if is_lowered(model) and (found := check_kinds(Path(lowered_file(model)))):

@@ -82,7 +82,7 @@ def _of_network(model: str, data: str | None, steps: int | None, spike_input: bo
     from hw_sim.graph.foreign import inputs_of
     from hw_sim.graph.recordings import read_recording
 
-    if (network := network_in(model, step)) is not None:
+    if (network := network_in(model, step, taken)) is not None:
         recorded = read_recording(data, *inputs_of(network), steps) if data is not None else None
         inputs = recorded.inputs if recorded else None
         told = spike_input or (recorded is not None and recorded.events)

@@ -25,6 +25,7 @@ from cli.inputs import (
     tokenizer_of,
 )
 from cli.options import (
+    UNSAID,
     Step,
     Taken,
     checkpoint_options,
@@ -111,7 +112,9 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     from hw_sim.energy.gate import Limits, read_baseline, share
     from hw_sim.energy.settings import Settings
 
-    network = network_in(models[0], step) if len(models) == 1 and not size else None
+    network = network_in(models[0], step, taken) if len(models) == 1 and not size else None
+    if step != UNSAID and network is None:
+        raise UserError("--dt and --convention are of one network of another tool")
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
     if out is not None:

@@ -101,8 +101,9 @@ def export(
     if given and not on_chip:
         mapped = " and ".join(t.name for t in TARGETS.values() if t.chip)
         raise UserError(f"--{next(iter(given))} is for --target {mapped}, not {target}")
-    folders.check(out, KIND, force=force, reads=[Path(model)])
-    if (network := network_in(model, step)) is not None:
+    reads = [Path(name) for name in (model, own["data"]) if name and Path(name).exists()]
+    folders.check(out, KIND, force=force, reads=reads)
+    if (network := network_in(model, step, taken)) is not None:
         if not on_chip or dump_passes is not None or tokenizer is not None:
             raise UserError(
                 f"{model}: not a token network: of the targets loihi and sanafe alone take it, without --dump-passes; "
@@ -112,7 +113,7 @@ def export(
         _told(manifest, out, as_json)
         return
     if dump_passes is not None:
-        folders.check(dump_passes, PASSES, force=force, reads=[Path(model)])
+        folders.check(dump_passes, PASSES, force=force, reads=reads)
     held = None
     if target == "torch":
         from exporters.nir import export as lowered

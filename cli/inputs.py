@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cli.options import UNTOLD, Step, Taken
+from cli.options import UNSAID, UNTOLD, Step, Taken
 from exporters.manifest import network_of
 from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import Notice, UserError
@@ -51,6 +51,8 @@ def load_graph(path: str, taken: Taken = UNTOLD, tokenizer: str | None = None) -
 
     if not is_lowered(path):
         return exporter.export(load_model(path, taken, tokenizer))
+    if taken != UNTOLD:
+        raise UserError(f"{path}: --variant and --embedding are of a checkpoint; a .nir file says itself what it is")
     graph = exporter.read(lowered_file(path))
     vocabulary(graph, path)
     if tokenizer is not None:
@@ -69,19 +71,26 @@ def is_lowered(path: str) -> bool:
     return (place / EXPORT).is_file() if place.is_dir() else place.suffix == ".nir"
 
 
-def network_in(path: str, step: Step) -> "nir.NIRGraph | None":
-    """The network that a path holds where that is no language model, in steps as the user said; else None."""
+def network_in(path: str, step: Step, taken: Taken) -> "nir.NIRGraph | None":
+    """The network that a path holds where that is no language model, in steps as the user said; else None.
+
+    Raises UserError for options that say nothing of what the path holds.
+    """
     from hw_sim.graph.files import load
     from hw_sim.graph.foreign import read_foreign
     from hw_sim.graph.origin import vocabulary
 
-    if not is_lowered(path):
-        return None
-    try:
-        vocabulary(load(lowered_file(path)), path)
-    except UserError:
-        return read_foreign(lowered_file(path), step.dt, step.convention)  # which says what else is wrong
-    return None
+    network = None
+    if is_lowered(path):
+        try:
+            vocabulary(load(lowered_file(path)), path)
+        except UserError:
+            network = read_foreign(lowered_file(path), step.dt, step.convention)  # which says what else is wrong
+    if network is None and step != UNSAID:
+        raise UserError(f"{path}: --dt and --convention are of another tool's network; this is a SpikeGPT")
+    if network is not None and taken != UNTOLD:
+        raise UserError(f"{path}: --variant and --embedding are of a checkpoint; a .nir file says itself what it is")
+    return network
 
 
 def source_of(model: str) -> Path:

@@ -110,8 +110,11 @@ def checkpoint_options(command: Callable) -> Callable:
 class Step:
     """What the user said of the time step of another tool's network: None, the file is asked."""
 
-    dt: float | None
-    convention: str | None
+    dt: float | None = None
+    convention: str | None = None
+
+
+UNSAID = Step()
 
 
 def step_options(command: Callable) -> Callable:

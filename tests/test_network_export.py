@@ -100,3 +100,24 @@ def test_a_loop_runs_block_by_block_and_not_in_lavas_own_processes(files, run):
     graph = drive(read_foreign(files / "loop.nir"), np.load(files / "y.npy"))
     manifest = export_to("loihi", graph, files / "loop", settings=Settings(recording="y.npy"))
     assert manifest["spike_agreement"] > 0.9
+
+
+@pytest.mark.parametrize("command", ["export", "check", "count", "energy-report"])
+def test_options_that_say_nothing_of_the_file_are_refused(files, run, command):
+    net, out = files / "net.nir", ("--out", files / "made") if command in ("export", "energy-report") else ()
+    target = ("--target", "loihi") if command in ("export", "check") else ()
+    code, _, err = run(command, net, *target, *out, "--data", files / "x.npy", "--variant", "canonical")
+    assert (code, "--variant and --embedding are of a checkpoint" in err) == (2, True)
+    code, _, err = run(command, "shipped:kjv", *target, *out, "--dt", "1e-4")
+    assert (code, "--dt and --convention are of" in err) == (2, True)
+
+
+def test_a_folder_that_holds_the_recording_is_not_replaced(files, run):
+    out = files / "made"
+    assert run("export", files / "net.nir", "--target", "loihi", "--data", files / "x.npy", "--out", out)[0] == 0
+    (files / "x.npy").rename(out / "x.npy")
+    code, _, err = run(
+        "export", files / "net.nir", "--target", "loihi", "--data", out / "x.npy", "--out", out, "--force"
+    )
+    assert (code, "which is read" in err or "x.npy" in err) == (2, True)
+    assert (out / "x.npy").exists()

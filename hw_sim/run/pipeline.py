@@ -116,10 +116,10 @@ class Pipeline:
 
         def work(k: int) -> None:
             rows, last = slice(stages[k].low, stages[k].high), k + 1 == len(stages)
-            after = (nothing, no_box) if last else (stages[k + 1].incoming, self.boxes[k + 1])
+            outgoing, outbox = (nothing, no_box) if last else (stages[k + 1].incoming, self.boxes[k + 1])
             run(plan.table[rows], plan.weights, plan.constants, state, self.signals[k], self.events, self.lengths,
-                tokens, logits, counters[rows], fired, raster, k, done, stages[k].incoming, self.boxes[k], *after,
-                sums_of(plan))  # fmt: skip
+                tokens, logits, counters[rows], fired, raster, k, done, stages[k].incoming, self.boxes[k],
+                outgoing, outbox, sums_of(plan))  # fmt: skip
 
         pool = self.pool
         others = [pool.submit(work, k) for k in range(1, len(stages))]
