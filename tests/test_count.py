@@ -197,3 +197,21 @@ def test_values_are_judged_by_what_they_are_multiples_of():
     judged = {"zero": [0, 0], "binary": [0, 1], "graded": [0, 0.75, 0.25, -0.5], "real": [0.3, 0.7071]}
     assert {layers.verdict(np.array(x, np.float32)) for x in judged.values()} == set(judged)
     assert all(layers.verdict(np.array(x, np.float32)) == name for name, x in judged.items())
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "operator"),
+    [
+        (nn.LSTM(4, 3), [torch.ones(5, 1, 4)], "rnn"),
+        (nn.Bilinear(2, 3, 4), [torch.ones(1, 2), torch.ones(1, 3)], "tri"),
+    ],
+)
+def test_an_operator_with_weights_that_is_not_known_is_refused_by_name(module, inputs, operator):
+    with pytest.raises(UserError, match=f"operator .*{operator}.* has weights and is not known"):
+        hw_sim.count(module, *inputs)
+
+
+def test_what_an_unknown_operator_without_weights_takes_is_said_not_to_be_counted():
+    found = hw_sim.count(nn.Sequential(nn.Linear(4, 3), nn.GELU()), torch.ones(1, 4))
+    assert "not counted, as what they take is not known here: gelu" in found.notes
+    assert found.layers[0].macs == 12

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from hw_sim.counts import layers as of
 from hw_sim.counts.layers import GRADED, INPUT, REAL, SPIKES, LayerCount, LayerCounts
-from hw_sim.counts.operators import CARRY, ELEMENTWISE, NEURONS, POOLS, SILENT, SUMS
+from hw_sim.counts.operators import CARRY, ELEMENTWISE, IDLE, NEURONS, POOLS, SILENT, SUMS
 from hw_sim.graph.to_plan import SPARSE
 from spikegpt.errors import UserError
 
@@ -72,6 +72,7 @@ class _Seen(TorchDispatchMode):
         self.kept: list[torch.Tensor] = []  # copies of weights, whose addresses stay theirs
         self.inside: list[tuple[str, torch.nn.Module]] = []
         self.by_values: set[str] = set()
+        self.uncounted: set[str] = set()
 
     def watch(self, module: torch.nn.Module, stack: ExitStack) -> None:
         for name, part in module.named_modules():
@@ -161,7 +162,20 @@ class _Seen(TorchDispatchMode):
         elif name in ("embedding",):
             self.layer(self.here(), "embedding")
         elif not any(is_neuron(m) for _, m in self.inside):
+            self.require_known(name, args, result)
             self.elementwise(name, args, result)
+
+    def require_known(self, name: str, args: tuple, result: Any) -> None:
+        """Raises UserError for an operator with weights that nobody here counts; others are noted."""
+        if name in CARRY or name in SUMS or name in POOLS or name in ELEMENTWISE or name in IDLE:
+            return
+        if any(self.is_weight(x) and x.ndim > 1 for x in _flat(args)):
+            raise UserError(
+                f"{self.here() or 'the module'}: operator {name} has weights and is not known here, so its work would "
+                f"be left out; write it in matrix products (an LSTM as a loop over LSTMCell)"
+            )
+        if all(any(isinstance(x, torch.Tensor) and x.is_floating_point() for x in _flat(v)) for v in (args, (result,))):
+            self.uncounted.add(name)
 
     def here(self) -> str:
         return self.inside[-1][0] if self.inside else ""
@@ -260,9 +274,13 @@ class _Seen(TorchDispatchMode):
                 held[kind] = held.get(kind, 0) + n
 
     def notes(self) -> tuple[str, ...]:
-        if not self.by_values:
-            return ()
-        return (f"{', '.join(sorted(self.by_values))}: fed by the input itself, so values tell what it counts as",)
+        found = []
+        if self.by_values:
+            named = ", ".join(sorted(self.by_values))
+            found.append(f"{named}: fed by the input itself, so values tell what it counts as")
+        if self.uncounted:
+            found.append(f"not counted, as what they take is not known here: {', '.join(sorted(self.uncounted))}")
+        return tuple(found)
 
 
 def _told(func: Any, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -85,3 +85,8 @@ SUMS = frozenset(
 POOLS = frozenset(
     ["_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d", "mean", "sum"]
 )
+# Make values of nothing, or only look at them.
+IDLE = frozenset(
+    ["empty_like", "fill", "full_like", "item", "_local_scalar_dense", "new_empty", "new_full", "new_ones", "new_zeros",
+     "ones_like", "rand_like", "randn_like", "zero", "zeros_like"]
+)  # fmt: skip
