@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
@@ -25,7 +25,7 @@ from cli.options import (
     tokenizer_option,
     tokens_option,
 )
-from cli.parameters import Model, NewFile, NewFolder, Real
+from cli.parameters import In, Model, NewFile, NewFolder, Real
 from cli.progress import progress_bar
 from cli.simulation import facts_of, summary
 from hw_sim.counts.compare import SPIKES
@@ -33,6 +33,7 @@ from spikegpt import files
 from spikegpt.errors import UserError
 
 if TYPE_CHECKING:
+    from hw_sim import Simulator
     from hw_sim.plan import Plan
     from hw_sim.run.streams import Score
     from hw_sim.run.traces import Trace
@@ -85,12 +86,17 @@ STREAMS = 64  # for Dask workers, unless named
     show_default=True,
     help="Share of the spikes that may differ from --verify; exit code 1 beyond.",
 )
+@click.option(
+    "--placement",
+    type=In("mapping.json"),
+    help="mapping.json of a Loihi export: how long the chip takes for the text (modelled).",
+)
 @json_option
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
              membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, force: bool,
              backend: str, lava_python: str | None, int8: bool, verify: str | None, tolerance: float,
-             as_json: bool, taken: Taken) -> None:  # fmt: skip
+             placement: Path | None, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
@@ -119,6 +125,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
 
         simulator = Simulator.from_nir(quantize(graph))
     del graph
+    if placement and not simulator.plan.integer:
+        raise UserError("--placement is of the int8 network: name the exported folder, or add --int8")
     simulator.run(part[:CHUNK])  # compiles or loads the loop and touches its memory: the time below is the run's
     simulator.reset()
     if load_state:
@@ -142,6 +150,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         "text_sha256": corpus.sha256,
         **facts_of(simulator.plan, found, pieces, units, elapsed),
     }
+    if placement:
+        facts["chip"] = chip_facts(placement, simulator, part, found)
     if backend == "lava":
         from exporters.loihi.lava import supervisor
         from hw_sim.counts.compare import compare
@@ -163,6 +173,23 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     if verify and not facts["verify"]["agrees"]:
         click.echo(f"the simulation differs from {verify} beyond the tolerance", err=True)
         sys.exit(DIFFERS)
+
+
+def chip_facts(placement: Path, simulator: "Simulator", part: np.ndarray, found: "Score") -> dict[str, Any]:
+    """How long the chip of a mapping takes for the first tokens of the text. Raises UserError where nobody knows."""
+    from msgspec import to_builtins
+
+    from exporters.loihi.mapping.reread import read_mapping
+    from exporters.loihi.mapping.timing import RECORDED, speed_of
+
+    mapping = read_mapping(placement, simulator.plan, found.counts)
+    simulator.reset()
+    timed = speed_of(mapping, simulator.run(part[:RECORDED], record=True).spikes)
+    if timed is None:
+        raise UserError(f"{placement}: no times of {mapping.chip.name} are published; export with --chip loihi1")
+    speed = timed[0]
+    return {"chip": mapping.chip.name, **to_builtins(speed), "tokens_per_s": speed.tokens_per_s,
+            "tokens_per_s_alone": speed.tokens_per_s_alone}  # fmt: skip
 
 
 def check_places(resume: Path | None, trace: Path | None, save_state: Path | None, force: bool) -> None:

@@ -86,6 +86,13 @@ def summary(facts: dict[str, Any]) -> str:
         f"per token: {facts['synops'] / n:,.0f} binary SynOps{graded} + {facts['macs'] / n:,.0f} MACs of "
         f"{facts['dense'] / n:,.0f} dense operations; {sum(facts['spikes'].values()) / n:,.0f} spikes"
     )
+    if chip := facts.get("chip"):
+        lines.append(
+            f"{chip['chip']} at most, modelled over {chip['tokens']:,} tokens: {chip['tokens_per_s']:,.0f} tokens/s of "
+            f"a known text, {chip['tokens_per_s_alone']:,.0f} of one being written "
+            f"({chip['latency_s'] * 1e6:,.0f} us in {chip['steps_per_token']} steps); "
+            f"the slowest core is {chip['slowest_core']}"
+        )
     for key, other in (("lava", "Lava"), ("verify", "PyTorch")):
         if key in facts:
             v = facts[key]

@@ -141,3 +141,35 @@ def test_export_for_sana_fe_refuses_a_chip_without_published_times(run, tmp_path
     code, _, err = run("export", "shipped:kjv", "--target", "sanafe", "--chip", "loihi2", "--out", tmp_path / "s")
     assert (code, (tmp_path / "s").exists()) == (2, False)
     assert "no times of Loihi 2 are published" in err
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The shipped model on Loihi 1, as the command exports it."""
+    out = tmp_path_factory.mktemp("loihi1") / "out"
+    from click.testing import CliRunner
+
+    from cli.commands import cli
+
+    asked = ["export", "shipped:kjv", "--target", "loihi", "--chip", "loihi1", "--tokens", "300", "--out", str(out)]
+    assert CliRunner().invoke(cli, asked).exit_code == 0
+    return out
+
+
+def test_a_mapping_read_back_gives_the_times_that_the_export_told(exported, run):
+    told = json.loads((exported / "mapping.json").read_text())["placement"]["speed"]
+    code, out, _ = run("simulate", exported, "--tokens", 300, "--placement", exported / "mapping.json", "--json")
+    found = json.loads(out)["chip"]
+    assert code == 0
+    assert {key: found[key] for key in told} == told
+    assert found["tokens_per_s"] == pytest.approx(1 / told["step_s"])
+
+
+def test_a_mapping_of_another_network_or_plan_is_refused(exported, run, tmp_path):
+    mapping = json.loads((exported / "mapping.json").read_text())
+    mapping["core_rows"][0]["holds"] = []
+    (tmp_path / "mapping.json").write_text(json.dumps(mapping))
+    code, _, err = run("simulate", exported, "--tokens", 10, "--placement", tmp_path / "mapping.json")
+    assert (code, "the mapping of another network" in err) == (2, True)
+    code, _, err = run("simulate", "shipped:kjv", "--tokens", 10, "--placement", exported / "mapping.json")
+    assert (code, "--placement is of the int8 network" in err) == (2, True)

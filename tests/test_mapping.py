@@ -264,7 +264,7 @@ def test_a_footprint_says_why_a_plan_does_not_fit(spiking_model, tokens, tmp_pat
     assert footprint(plan, "loihi2", result, {}).placement.cores == 1
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(chip_values() | {"synapse_bytes_per_core": 20}))
-    found, placement = footprint(plan, str(path), result, {})
+    found, placement, _ = footprint(plan, str(path), result, {})
     assert (found["cores"], placement) == (None, None)
     assert "more than a core's 20" in found["note"]
 

@@ -52,15 +52,28 @@ def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -
     Raises UserError, with what would fit, where a limit of the chip or the number of `chips` is exceeded.
     """
     groups, parts = fit(plan, chip, chips)
-    needed = -(-parts.cores // chip.cores)
     if times := times_of(chip.name):
-        parts = spread(groups, parts, replace(chip, cores=needed * chip.cores), weight_bits(plan), counts, times)
-    traffic = traffic_of(groups, parts, counts)
-    values = values_of(plan, groups, parts, counts)
-    places = improve(traffic + values.traffic if chip.message_bits else traffic, chip, needed)
+        room = -(-parts.cores // chip.cores) * chip.cores
+        parts = spread(groups, parts, replace(chip, cores=room), weight_bits(plan), counts, times)
+    return placed(plan, chip, groups, parts, counts)
+
+
+def placed(
+    plan: Plan,
+    chip: Chip,
+    groups: tuple[Group, ...],
+    parts: Partition,
+    counts: Counts,
+    places: np.ndarray | None = None,
+) -> Mapping:
+    """The mapping of a plan with the traffic of `counts`, with its cores at these places, else the best found."""
+    traffic, values = traffic_of(groups, parts, counts), values_of(plan, groups, parts, counts)
+    chips = -(-parts.cores // chip.cores)
+    if places is None:
+        places = improve(traffic + values.traffic if chip.message_bits else traffic, chip, chips)
     return Mapping(
         chip=chip,
-        chips=needed,
+        chips=chips,
         bits=weight_bits(plan),
         groups=groups,
         off_chip=off_chip(plan),
