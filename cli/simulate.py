@@ -60,7 +60,9 @@ STREAMS = 64  # for Dask workers, unless named
 @click.option(
     "--resume", type=NewFolder(), help="Keep finished streams in this folder; those that it holds are not run."
 )
-@click.option("--trace", type=NewFile(), help="File (.npz) for spikes and synaptic operations token by token.")
+@click.option(
+    "--trace", type=NewFile(), help="File (.npz) for spikes and synaptic operations by token, or NIRData (.h5)."
+)
 @click.option(
     "--membrane",
     "membranes",

@@ -6,11 +6,13 @@ import os
 import signal
 import threading
 
+import nir
 import numpy as np
 import pytest
 
 from exporters import nir as exporter
 from hw_sim import Simulator
+from hw_sim.graph.extensions import DT
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
 from hw_sim.run.resume import Finished
@@ -178,6 +180,21 @@ def test_a_trace_holds_every_spike_synaptic_operation_and_membrane(plan, tmp_pat
         assert np.array_equal(held["membranes"][:, 0], np.array(seen))
         assert np.abs(held["membranes"]).max() > 0
     assert sorted(f.name for f in tmp_path.iterdir()) == ["short.npz", "trace.npz"]
+
+
+def test_a_trace_as_nir_data_holds_the_spikes_of_every_population(plan, tmp_path):
+    path, tokens = tmp_path / "trace.h5", TEXT[:300]
+    with Trace(plan, path) as trace:
+        score(Simulator(plan), tokens, trace=trace)
+    spikes = Simulator(plan).run(tokens, record=True).spikes
+    found = nir.read_data(path).nodes
+    assert found.keys() == spikes.keys()
+    for name, train in spikes.items():
+        events = found[name].observables["spikes"]
+        assert (events.n_neurons, events.idx.shape) == (train.shape[1], (1, int(train.sum())))
+        np.testing.assert_array_equal(events.to_time_gridded(DT).data[0], train)
+    with pytest.raises(UserError, match="--membrane goes into"):
+        Trace(plan, path, [f"{next(iter(spikes))}:0"])
 
 
 @pytest.mark.parametrize("name", ["block0_att_key_lif:24", "block0_att_key_lif", "nobody:0", "block0_att_key_lif:-1"])

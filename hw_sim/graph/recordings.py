@@ -258,3 +258,17 @@ def write_nir_data(path: Path, inputs: np.ndarray | None, spikes: dict[str, np.n
         kinds[INPUT] = inputs
     nodes = {name: nir.NIRNodeData({OBSERVED: nir.TimeGriddedData(values[None], dt)}) for name, values in kinds.items()}
     files.write(path, lambda file: nir.write_data(file, nir.NIRGraphData(nodes)), signed=True)
+
+
+def write_nir_events(sink: Any, events: dict[str, tuple[np.ndarray, np.ndarray, int]], steps: int, dt: float) -> None:
+    """Write spikes as NIRData of one sample: by population the steps and neurons (k,) of its spikes, and its size.
+
+    An event lies in the middle of its step, which no rounding moves.
+    """
+    nodes = {
+        name: nir.NIRNodeData(
+            {OBSERVED: nir.EventData(which[None], (when[None] + 0.5) * dt, n, steps * dt * (1 + 1e-12))}
+        )
+        for name, (when, which, n) in events.items()
+    }
+    nir.write_data(sink, nir.NIRGraphData(nodes))

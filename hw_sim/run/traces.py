@@ -11,23 +11,31 @@ from typing import Any
 import numpy as np
 
 from hw_sim.counts.counts import Result, fan_outs
+from hw_sim.graph.extensions import DT
+from hw_sim.graph.recordings import write_nir_events
 from hw_sim.plan import Plan
 from hw_sim.run.simulator import CHUNK
 from spikegpt import files
 from spikegpt.errors import UserError
 from spikegpt.temporaries import made, temporary
 
+NIR_DATA = (".h5", ".hdf5")
+
 
 class Trace:
-    """Writes an `.npz` as a context manager; memory does not grow with the text.
+    """Writes an `.npz` as a context manager, in memory that does not grow with the text; or NIRData (`.h5`, `.hdf5`),
+    the spikes of each population as events, held in memory at the end.
 
-    It holds `token` and `neuron` (one entry a spike, in order of time: when and which, counted over all populations),
-    `populations` (names) and `starts` (first neuron of each), `synops` (T,) binary synaptic operations of every token,
-    and, for the neurons named in `membranes` ("POPULATION:INDEX"), `membranes` (T, k) after every token, as the plan
-    holds them, and `membrane_of` (names). Raises UserError for a neuron that is not there.
+    The `.npz` holds `token` and `neuron` (one entry a spike, in order of time: when and which, counted over all
+    populations), `populations` (names) and `starts` (first neuron of each), `synops` (T,) binary synaptic operations of
+    every token, and, for the neurons named in `membranes` ("POPULATION:INDEX"), `membranes` (T, k) after every token,
+    as the plan holds them, and `membrane_of` (names). Raises UserError for a neuron that is not there, and for
+    membranes in NIRData.
     """
 
     def __init__(self, plan: Plan, path: Path, membranes: Sequence[str] = ()):
+        if membranes and path.suffix in NIR_DATA:
+            raise UserError(f"{path}: NIRData here holds spikes; --membrane goes into a .npz")
         self.plan, self.path, self.membrane_of = plan, path, tuple(membranes)
         self.names = [p.name for p in plan.populations]
         self.starts = np.array([p.first for p in plan.populations], np.int64)
@@ -74,7 +82,18 @@ class Trace:
             self.stack.__exit__(kind, error, at)
             return
         with self.stack:
-            files.write(self.path, self._pack, signed=True)
+            files.write(self.path, self._pack_nir if self.path.suffix in NIR_DATA else self._pack, signed=True)
+
+    def _pack_nir(self, sink: Any) -> None:
+        when, which = (self._read(name) for name in ("token", "neuron"))
+        inside = [(p, (which >= p.first) & (which < p.first + p.neurons)) for p in self.plan.populations]
+        events = {p.name: (when[here], which[here] - p.first, p.neurons) for p, here in inside}
+        write_nir_events(sink, events, self.tokens, DT)
+
+    def _read(self, name: str) -> np.ndarray:
+        file, kind = self.files[name]
+        file.flush()
+        return np.fromfile(file.name, kind)
 
     def _pack(self, sink: Any) -> None:
         small = {"populations": np.array(self.names), "starts": self.starts, "membrane_of": np.array(self.membrane_of)}
