@@ -133,6 +133,24 @@ def test_a_network_of_another_tool_runs_here_with_its_spikes(tool, tmp_path, mon
     assert facts["synops"] == 7 * next(iter(facts["spikes"].values()))  # the second matrix reads spikes
 
 
+def test_random_convolutional_networks_of_another_tool_run_here_with_its_spikes(tmp_path):
+    needs("spikingjelly")
+    seeds = range(12)
+    in_tool("foreign_maps.py", tmp_path, *seeds)
+    kinds, total = set(), 0
+    for seed in seeds:
+        path = tmp_path / f"{seed}.nir"
+        record, read = np.load(path.with_suffix(".npz")), read_foreign(path)
+        kinds |= {type(node).__name__ for node in nir.read(path).nodes.values()}
+        found = Simulator.from_nir(drive(read, record["input"])).run(np.arange(len(record["input"])), record=True)
+        assert len(found.spikes) == 2
+        for name, train in found.spikes.items():
+            np.testing.assert_array_equal(train, record[name], err_msg=f"{seed}: {name}")
+            total += int(train.sum())
+    assert kinds >= {"Conv2d", "AvgPool2d", "Flatten", "Affine", "LIF", "IF"}
+    assert total > 10_000
+
+
 def chain(**changes) -> nir.NIRGraph:
     lif = {"tau": 2e-4, "r": 1.0, "v_leak": 0.0, "v_reset": 0.0, "v_threshold": 0.5, **changes}
     nodes = {
