@@ -26,6 +26,7 @@ from cli.inputs import (
 )
 from cli.options import (
     UNSAID,
+    UNTOLD,
     Step,
     Taken,
     checkpoint_options,
@@ -115,6 +116,8 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     network = network_in(models[0], step, taken) if len(models) == 1 and not size else None
     if step != UNSAID and network is None:
         raise UserError("--dt and --convention are of one network of another tool")
+    if models and taken != UNTOLD and all(map(is_lowered, models)):
+        raise UserError("--variant and --embedding are of a checkpoint; a .nir file says itself what it is")
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
     if out is not None:
@@ -196,7 +199,7 @@ def open_model(path: str, taken: Taken, tokenizer: str | None) -> "Opened":
     from exporters.energy_report import Opened
 
     if is_lowered(path):
-        graph = load_graph(path, taken, tokenizer)
+        graph = load_graph(path, tokenizer=tokenizer)  # what is said is of the checkpoints beside it
         return Opened(path, graph, tokenizer_of(path, graph, tokenizer), source_of(path))
     model = load_model(path, taken, tokenizer)
     return Opened(path, model, known_tokenizer(model.tokenizer, path), source_of(path))

@@ -51,10 +51,12 @@ PASSES = "passes"  # the kind of folder that --dump-passes leaves
 @click.option("--out", type=NewFolder(), help="Folder to write; an earlier export there is replaced.")
 @force_option
 @click.option("--dump-passes", type=NewFolder(), help="Folder for the graph after each lowering pass.")
-@click.option("--chip", type=str, help="loihi: loihi1, loihi2 (default) or a YAML file of its limits.")
-@click.option("--chips", type=click.IntRange(1), help="loihi: how many there are; default: as many as it takes.")
-@click.option("--bits", type=click.IntRange(2, 8), help="loihi: bits of a weight of the body; default 8.")
-@click.option("--prune", type=Real(0, 1, max_open=True), help="loihi: share of weights set to zero.")
+@click.option("--chip", type=str, help="loihi: loihi1, loihi2 (default) or a YAML file; sanafe: loihi1.")
+@click.option(
+    "--chips", type=click.IntRange(1), help="loihi, sanafe: how many there are; default: as many as it takes."
+)
+@click.option("--bits", type=click.IntRange(2, 8), help="loihi, sanafe: bits of a weight of the body; default 8.")
+@click.option("--prune", type=Real(0, 1, max_open=True), help="loihi, sanafe: share of weights set to zero.")
 @data_option
 @tokenizer_option
 @checkpoint_options

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from cli.inputs import Learned, load_graph, load_model, load_text, tokenizer_of
+from cli.inputs import Learned, is_lowered, load_graph, load_model, load_text, tokenizer_of
 from cli.options import (
+    UNTOLD,
     Taken,
     checkpoint_options,
     data_option,
@@ -116,7 +117,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
     refuse_mixtures(spread, whole, workers, scheduler, resume, trace, membranes, load_state or save_state)
     check_places(resume, trace, save_state, force)
-    graph = load_graph(model, taken, tokenizer)
+    said = UNTOLD if verify and is_lowered(model) else taken  # then it is of the checkpoint to compare with
+    graph = load_graph(model, said, tokenizer)
     units = tokenizer_of(model, graph, tokenizer)
     corpus, part = load_text(
         data, split, tokens or (None if spread else ONE_STREAM), units, Learned.by_graph(model, graph)

@@ -23,7 +23,7 @@ from exporters.loihi.mapping.mapper import Mapping
 from exporters.loihi.mapping.partition import Block
 from exporters.loihi.mapping.timing import run_of
 from exporters.loihi.mapping.work import Times, times_of
-from exporters.loihi.settings import Settings
+from exporters.loihi.settings import REPLAYED, Settings
 from hw_sim.energy.price import price
 from hw_sim.energy.profiles import Prices, shipped
 from hw_sim.energy.work import AC, MatrixWork, Work
@@ -35,7 +35,7 @@ from spikegpt.errors import UserError
 PRICES = "loihi1-silicon"
 SYNAPSES = "dense", "sparse"
 LINKS = 16  # messages that wait at a link: not looked at by the simple timing model
-MOST = 4096  # tokens replayed: a file of some gigabytes beyond
+MOST = 4096  # tokens replayed
 RUN = '''"""SANA-FE 2.2.9 on the files of this folder: pip install sanafe==2.2.9 && python run.py"""
 
 import json
@@ -66,8 +66,13 @@ def write_sanafe(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
         raise UserError(f"{settings.chip}: no times of {chip.name} are published; SANA-FE has Loihi 1: --chip loihi1")
     plan = build(quantize(graph, settings.bits, settings.prune))
     check_membranes(plan)
-    found = recorded(plan, settings, MOST)
+    asked = len(settings.text.tokens) if settings.text else plan.n_vocab if settings.recording else REPLAYED
+    if asked > MOST:
+        raise UserError(f"{asked:,} tokens to replay: over {MOST:,} the files take gigabytes; name fewer --tokens")
+    found = recorded(plan, settings, asked)
     mapping = map_plan(plan, chip, found, settings.chips)
+    if not any(group.fan_in for group in mapping.groups):
+        raise UserError(f"no matrix of this model reads spikes on {chip.name}: there is nothing to replay")
     if mapping.chips > 1:
         raise UserError(f"{mapping.partition.cores:,} cores are needed, SANA-FE's {chip.name} has {chip.cores}")
     prices = shipped()[PRICES].precisions["chip"]
@@ -77,7 +82,8 @@ def write_sanafe(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     expected = expected_of(mapping, found.spikes, times)
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n", "utf-8")
     (folder / "run.py").write_text(RUN, "utf-8")
-    return {"sanafe": expected}
+    told = f"{mapping.tokens:,} tokens in {expected['time_s'] * 1e6:,.1f} us and {expected['energy_j'] * 1e6:,.1f} uJ"
+    return {"mapping": {"summary": f"{chip.name}, modelled: {told}; run.py repeats it in SANA-FE"}, "sanafe": expected}
 
 
 def expected_of(mapping: Mapping, spikes: Named[str, np.ndarray], times: Times) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any
 import nir
 import numpy as np
 
+from exporters.loihi.settings import REPLAYED, TOKENS
 from exporters.manifest import KIND
 from exporters.nir import write
 from exporters.nir.segments import write_segments
@@ -95,14 +96,14 @@ TARGETS = {
             "all variants: int8 NIR, Lava processes that run alone, lava-dl layers, mapping (Lava is archived)",
             fill_loihi,
             chip="loihi2",
-            tokens=20_000,
+            tokens=TOKENS,
         ),
         Target(
             "sanafe",
             "what fits one Loihi 1: its cores, synapses and recorded spikes for SANA-FE, which repeats our figures",
             fill_sanafe,
             chip="loihi1",
-            tokens=64,  # some megabytes for 10,000 neurons
+            tokens=REPLAYED,
         ),
     )
 }

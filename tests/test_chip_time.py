@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
+import nir
 import numpy as np
 import pytest
 
+import spikegpt
 from exporters import nir as exporter
 from exporters.loihi.mapping import load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, table
@@ -18,8 +21,10 @@ from exporters.loihi.settings import Settings
 from exporters.sanafe import architecture, network, write_sanafe
 from hw_sim import Simulator
 from hw_sim.energy.profiles import shipped
+from hw_sim.graph.foreign import drive, read_foreign, with_input_neurons
 from hw_sim.graph.quantize import quantize
 from hw_sim.graph.to_plan import build
+from tests.conftest import lively_model
 
 TIMES = times_of("Loihi 1")
 CHIP = load_chip("loihi1")
@@ -135,6 +140,44 @@ def test_a_mapping_tells_times_where_they_are_published(mapped, spiking_model, t
     other = facts(map_plan(plan, load_chip("loihi2"), Simulator(plan).run(tokens)), spikes)
     assert other["placement"]["speed"] is None
     assert "how long Loihi 2 takes is not known: no times of its events are published" in table(other)
+
+
+@pytest.mark.parametrize("variant", ["canonical", "continuous"])
+def test_a_model_of_which_nothing_runs_on_the_chip_has_no_times(run, tmp_path, variant):
+    spikegpt.save(lively_model(variant), tmp_path / "m.pt")
+    asked = ("export", tmp_path / "m.pt", "--chip", "loihi1", "--target")
+    code, out, _ = run(*asked, "loihi", "--out", tmp_path / "l")
+    assert (code, "tokens/s" in out) == (0, False)
+    assert json.loads((tmp_path / "l" / "mapping.json").read_text())["placement"]["speed"] is None
+    code, _, err = run(*asked, "sanafe", "--out", tmp_path / "s")
+    assert (code, "there is nothing to replay" in err, (tmp_path / "s").exists()) == (2, True, False)
+
+
+def test_convolutions_on_the_chip_take_their_steps_and_sana_fe_the_same_time(tmp_path, capfd):
+    sanafe = pytest.importorskip("sanafe")
+    rng = np.random.default_rng(1)
+    nodes = {
+        "in": nir.Input({"input": np.array([2, 6, 6])}),
+        "c": nir.Conv2d((6, 6), rng.normal(size=(3, 2, 3, 3)), 1, 1, 1, 1, np.zeros(3)),
+        "a": nir.IF(np.array(1e4), np.array(1.0)),
+        "f": nir.Flatten({"input": np.array([3, 6, 6])}, 0, -1),
+        "l": nir.Linear(rng.normal(size=(7, 108))),
+        "n": nir.LIF(*(np.full(7, v) for v in (4e-4, 2.0, 0.0, 1.0, 0.0))),
+        "out": nir.Output({"output": np.array([7])}),
+    }
+    chain = ("in", "c", "a", "f", "l", "n", "out")
+    nir.write(tmp_path / "n.nir", nir.NIRGraph(nodes, list(pairwise(chain)), type_check=False), compression=None)
+    events = (rng.random((16, 2, 6, 6)) < 0.3).reshape(16, -1)
+    driven = with_input_neurons(drive(read_foreign(tmp_path / "n.nir"), events, True))
+    plan = build(quantize(driven))
+    found = Simulator(plan).run(np.arange(16), record=True)
+    assert map_plan(plan, CHIP, found).values.layers == {"in_neurons": 0, "a": 1, "n": 2}
+    told = write_sanafe(driven, tmp_path, Settings(chip="loihi1", recording="x"))["sanafe"]
+    files = [(tmp_path / name).read_text() for name in ("arch.yaml", "network.yaml")]
+    theirs = simulated(sanafe, *files, told["steps"], tmp_path, capfd)
+    assert (theirs["neurons_fired"], theirs["packets_sent"]) == (told["spikes"], told["messages_out"])
+    assert theirs["sim_time"] == pytest.approx(told["time_s"], rel=1e-9)
+    assert theirs["energy"]["total"] == pytest.approx(told["energy_j"], rel=1e-9)
 
 
 def test_export_for_sana_fe_refuses_a_chip_without_published_times(run, tmp_path):

@@ -6,7 +6,9 @@ from itertools import pairwise
 import nir
 import numpy as np
 import pytest
+import torch
 
+import spikegpt
 from exporters.loihi.lava import supervisor
 from exporters.loihi.lava.standard import runner
 from exporters.loihi.settings import Settings
@@ -16,6 +18,7 @@ from hw_sim.graph.files import read
 from hw_sim.graph.foreign import drive, read_foreign, with_input_neurons
 from hw_sim.graph.to_plan import build
 from hw_sim.plan import Plan
+from tests.conftest import lively_model
 
 STEPS = 16
 
@@ -110,6 +113,21 @@ def test_options_that_say_nothing_of_the_file_are_refused(files, run, command):
     assert (code, "--variant and --embedding are of a checkpoint" in err) == (2, True)
     code, _, err = run(command, "shipped:kjv", *target, *out, "--dt", "1e-4")
     assert (code, "--dt and --convention are of" in err) == (2, True)
+
+
+def test_what_is_said_of_a_checkpoint_beside_a_nir_file_is_of_the_checkpoint(run, tmp_path):
+    """Of two files only one needs to be told what it is."""
+    model = lively_model("spike-driven", 1, 16)
+    spikegpt.save(model, tmp_path / "m.pt")
+    torch.save(model.state_dict(), tmp_path / "flat.pth")
+    assert run("export", tmp_path / "m.pt", "--target", "nir", "--out", tmp_path / "n")[0] == 0
+    ids = tmp_path / "ids.npy"
+    np.save(ids, np.arange(40) % 50)
+    said = ("--variant", "canonical")  # wrong of the checkpoint: refused as such, not as an option of the .nir file
+    _, _, err = run("simulate", tmp_path / "n", "--data", ids, "--tokens", 20, "--verify", tmp_path / "flat.pth", *said)
+    assert "a .nir file says itself" not in err
+    _, _, err = run("simulate", tmp_path / "n", "--data", ids, "--tokens", 20, *said)
+    assert "a .nir file says itself" in err
 
 
 def test_a_folder_that_holds_the_recording_is_not_replaced(files, run):

@@ -7,6 +7,9 @@ import numpy as np
 
 from spikegpt.tokenizer import Tokenizer
 
+TOKENS = 20_000  # of the text, measured on by default
+REPLAYED = 64  # of the text, replayed in SANA-FE by default: some megabytes for 10,000 neurons
+
 
 @dataclass(frozen=True, eq=False)
 class Text:

@@ -190,7 +190,7 @@ def table(described: dict[str, Any]) -> str:
 def speed_lines(chip: str, speed: Speed | None) -> list[str]:
     """How long the chip takes, for people."""
     if speed is None:
-        return [f"how long {chip} takes is not known: no times of its events are published, or nothing was recorded"]
+        return [f"how long {chip} takes is not known: no times of its events are published, or no matrix runs on it"]
     parts = ", ".join(f"{seconds * 1e6:,.1f} {name}" for name, seconds in speed.slowest_parts.items() if seconds)
     return [
         f"time, modelled over {speed.tokens:,} recorded tokens; it takes at least:",

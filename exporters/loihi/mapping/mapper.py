@@ -52,7 +52,7 @@ def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -
     Raises UserError, with what would fit, where a limit of the chip or the number of `chips` is exceeded.
     """
     groups, parts = fit(plan, chip, chips)
-    if times := times_of(chip.name):
+    if parts.cores and (times := times_of(chip.name)):
         room = -(-parts.cores // chip.cores) * chip.cores
         parts = spread(groups, parts, replace(chip, cores=room), weight_bits(plan), counts, times)
     return placed(plan, chip, groups, parts, counts)
@@ -127,7 +127,7 @@ def spread(
 
     sizes = {room.cores, *(room.cores_per_tile * (tiles - 1) for tiles in times.barrier_s)}
     tried = (evenly(cores) for cores in sorted(sizes) if parts.cores < cores <= room.cores)
-    return min(parts, *(found for found in tried if found), key=step)
+    return min([parts, *(found for found in tried if found)], key=step)
 
 
 def traffic_of(groups: tuple[Group, ...], parts: Partition, counts: Counts) -> np.ndarray:

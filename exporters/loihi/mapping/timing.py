@@ -61,9 +61,12 @@ def steps_of(mapping: Mapping, spikes: Named[str, np.ndarray], times: Times) -> 
 
 def speed_of(mapping: Mapping, spikes: Named[str, np.ndarray]) -> tuple[Speed, np.ndarray] | None:
     """Steps, latency and rates of a mapped network on a text whose spikes were recorded, and how long each core works
-    in a mean step of the pipelined network, (cores,) seconds; None where the chip has no published times."""
+    in a mean step of the pipelined network, (cores,) seconds.
+
+    None for a chip without published times, and where no matrix runs on it.
+    """
     times = times_of(mapping.chip.name)
-    if times is None or not spikes:
+    if times is None or not spikes or not any(group.fan_in for group in mapping.groups):
         return None
     found, steps = steps_of(mapping, spikes, times), mapping.values.steps
     tokens = len(found.alone_s)

@@ -83,14 +83,14 @@ class _Walk:
             self.kept[s : s + n] = self.at[x : x + n]
         elif op == Op.DELAY_READ:
             self._make(y, self.kept[s : s + n].copy(), 0)
-        elif op == Op.EVENTS:
+        elif self.plan.operation(i).listens:
             lif = self.plan.driven(i)
             self._make(y, self.neurons[lif.name if lif else name], self.layers[self.plan.listened(i).name] + 1)
-        elif op == Op.LIF:
+        elif self.plan.operation(i).fires:
             there = self._send(x, n, self.neurons[name])
             self.layers[name] = int(there.max())
             self._make(y, self.neurons[name], there, self.fired[name])
-        elif op in (Op.DENSE, Op.SPARSE, Op.OUTPUT):
+        elif self.plan.operation(i).matrix or op == Op.OUTPUT:
             self._send(x, n_in, np.full(n_in, HOST))
             if op != Op.OUTPUT:
                 self._make(y, np.full(n, HOST), 0)
