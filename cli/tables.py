@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from hw_sim.energy import alongside, beside, summary, tables
+from hw_sim.energy import for_scale, several_reports, summary, tables
 from hw_sim.energy.gate import Verdict
 from hw_sim.energy.gate_forms import HEAD, cells, sentence
 from hw_sim.energy.schema import Column, Report, Row
@@ -30,7 +30,7 @@ def print_report(report: Report) -> None:
         columns = [column for column in report.columns if column.profile == profile]
         for table in (*energies(report, columns), *ratios(report, columns)):
             console.print(table)
-    for content in (alongside.compressors(report), alongside.host(report)):
+    for content in (for_scale.compressors(report), for_scale.host(report)):
         if content.rows:
             console.print(folded(content))
             console.print(printable(content.note), markup=False)
@@ -41,11 +41,11 @@ def print_report(report: Report) -> None:
 def print_beside(reports: Mapping[str, Report]) -> None:
     """Several reports, a line a measure; more than fit beside each other stand below."""
     console = Console()
-    for line in beside.differences(reports):
+    for line in several_reports.differences(reports):
         console.print(printable(line), markup=False)
-    names, column = list(reports), beside.shared_column(reports)
+    names, column = list(reports), several_reports.shared_column(reports)
     for some in (names[i : i + ACROSS] for i in range(0, len(names), ACROSS)):
-        console.print(folded(beside.table({name: reports[name] for name in some}, column)))
+        console.print(folded(several_reports.table({name: reports[name] for name in some}, column)))
 
 
 def print_gate(verdict: Verdict) -> None:

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cli import tables as terminal
 from cli.commands import cli
-from hw_sim.energy import appendix, cite, summary
+from hw_sim.energy import cite, detail_tables, summary
 from hw_sim.energy.markdown import FILES, document
 from tests.energy_example import COLUMNS, HOSTILE, example
 
@@ -97,7 +97,7 @@ def test_quality_says_how_sure_it_is_and_of_which_bytes():
 
 
 def test_what_stands_beside_the_comparison_is_a_table_of_its_own():
-    found = {t.name: t for t in appendix.tables(example())}
+    found = {t.name: t for t in detail_tables.tables(example())}
     assert found["chips"].rows == [
         ["loihi1-silicon", "spike-driven-int8", "fitted", "12", "1", "4.250", "104.000",
          "108.250"]
@@ -114,7 +114,7 @@ def test_what_stands_beside_the_comparison_is_a_table_of_its_own():
     assert found["systems"].rows[0][2] == "405 mJ a token"
     assert found["static"].rows == [["loihi1-silicon", "1", "100,000.000", "100.000"]]
     assert found["footprint"].rows[0][5:8] == ["120", "30", "900"]
-    without = {t.name for t in appendix.tables(example(counted=False))}
+    without = {t.name for t in detail_tables.tables(example(counted=False))}
     assert not without & {"chips", "chips-left-out", "host", "compressors", "static"}
 
 

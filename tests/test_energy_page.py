@@ -10,7 +10,7 @@ import pytest
 import vl_convert
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from hw_sim.energy import appendix, tables
+from hw_sim.energy import detail_tables, tables
 from hw_sim.energy.page import VEGA, page
 from hw_sim.energy.page.charts import charts, settings, state_of
 from hw_sim.energy.summary import microjoules, verdict
@@ -120,7 +120,7 @@ def test_paper_has_every_column_and_a_main_part_of_at_most_four_pages(browser, f
     pages = text.stdout.split("\f")
     assert next(i for i, p in enumerate(pages) if p.lstrip().startswith("Appendix")) <= 4
     words = "".join(text.stdout.split())
-    for table in appendix.tables(example()):
+    for table in detail_tables.tables(example()):
         for cell in [cell for line in (table.head, *table.rows) for cell in line]:
             assert "".join(cell.split()) in words or broken(cell, text.stdout), f"{table.name}: {cell} is not on paper"
 

@@ -1,6 +1,6 @@
 """The report as Markdown, with the pictures of the page in its first state beside it."""
 
-from hw_sim.energy import appendix, cite, summary
+from hw_sim.energy import cite, detail_tables, summary
 from hw_sim.energy.method import METHOD
 from hw_sim.energy.page import draw
 from hw_sim.energy.page.charts import charts, settings, state_of
@@ -35,7 +35,7 @@ def document(report: Report) -> dict[str, str]:
         "\n".join(f"- **{escaped(k)}**: {escaped(v)}" for k, v in report.verdicts.items()),
         *images[ratios_first:],
         "## Tables",
-        *(table(t) for t in appendix.tables(report)),
+        *(table(t) for t in detail_tables.tables(report)),
         "## The paper's own accounting\n\n" + escaped(summary.paper(report)),
         "## Method\n\n" + "\n".join(f"- **{name}.** {escaped(text)}" for name, text in METHOD),
         "## Provenance\n\n" + "\n".join(f"- {escaped(k)}: {escaped(v)}" for k, v in report.provenance.items()),

@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from hw_sim.energy import beside, cite, summary
-from hw_sim.energy.appendix import tables
+from hw_sim.energy import cite, several_reports, summary
+from hw_sim.energy.detail_tables import tables
 from hw_sim.energy.method import METHOD
 from hw_sim.energy.page import draw
 from hw_sim.energy.page.charts import charts, settings, state_of
@@ -40,16 +40,16 @@ def page(reports: Mapping[str, Report]) -> str:
     reports = {printable(name): legible(report) for name, report in reports.items()}
     first = next(iter(reports.values()))
     drawn = {name: charts(report) for name, report in reports.items()}
-    column = beside.shared_column(reports)
+    column = several_reports.shared_column(reports)
     return environment.from_string(_file("page.html")).render(
         title=summary.title(first) if len(reports) == 1 else f"{len(reports)} energy reports beside each other",
         reports=[
             article(name, report, drawn[name], column, f"r{i}-" if i else "", not column or len(reports) == 1)
             for i, (name, report) in enumerate(reports.items())
         ],
-        columns=beside.columns(reports),
-        differences=beside.differences(reports),
-        beside=beside.table(reports, column),
+        columns=several_reports.columns(reports),
+        differences=several_reports.differences(reports),
+        beside=several_reports.table(reports, column),
         method=METHOD,
         css=_raw("page.css"),
         js=_raw("page.js"),
@@ -62,7 +62,7 @@ def article(
     name: str, report: Report, drawn: list[Chart], column: Column | None, prefix: str, still: bool
 ) -> dict[str, Any]:
     """What the template says of one report, in the first state of the switch; not `still`: without HEAVY pictures."""
-    own = column if column in beside.columns({"": report}) else summary.shown_first(report)
+    own = column if column in several_reports.columns({"": report}) else summary.shown_first(report)
     at = own.name if own else ""
     setting = settings(report)[0]
     command = report.provenance.get("command")
@@ -100,7 +100,7 @@ def article(
 def switch(reports: Mapping[str, Report], drawn: Mapping[str, list[Chart]], column: Column | None) -> dict[str, Any]:
     """All that page.js shows in another state."""
     choices: dict[str, list[str]] = {}
-    for c in beside.columns(reports):
+    for c in several_reports.columns(reports):
         choices.setdefault(c.profile, []).append(c.precision)
     offered = list(dict.fromkeys(s for r in reports.values() for s in settings(r)))
     return {
@@ -117,7 +117,7 @@ def switch(reports: Mapping[str, Report], drawn: Mapping[str, list[Chart]], colu
                 "charts": {c.name: {"states": {key: compact(s) for key, s in c.states.items()}} for c in drawn[name]},
                 "chosen": {
                     f"{c.name}@{t}@{b}": {"caption": made.caption, "rows": made.rows, "prose": made.prose}
-                    for c in beside.columns({"": report})
+                    for c in several_reports.columns({"": report})
                     for t, b in settings(report)
                     if (made := chosen(report, c.name, t, b))
                 },

@@ -1,9 +1,8 @@
-"""Tables of what stands beside the comparison: chips for spikes, this machine, compressors, published systems."""
+"""Tables of chips for spikes: what they take, how fast they are, what is left out, where the network lies."""
 
-from hw_sim.energy.host import Spread
 from hw_sim.energy.schema import Report
 from hw_sim.energy.summary import microjoules
-from hw_sim.energy.tables import NONE, Table, number
+from hw_sim.energy.tables import Table, number
 
 
 def chips(report: Report) -> Table:
@@ -64,52 +63,45 @@ def left_out(report: Report) -> Table:
     )
 
 
-def host(report: Report) -> Table:
-    """What this machine took, a line a run and quantity."""
-    units: dict[str, str] = {
-        "seconds": "µs a token",
-        "joules": "µJ a token, all counters",
-        "net_joules": "µJ a token, without the idle machine",
-    }
+def footprint(report: Report) -> Table:
     rows = [
-        [w.name, unit, *(f"{value * 1e6:,.4g}" for value in (spread.median, spread.low, spread.high))]
-        for w in (report.host.workloads if report.host else ())
-        for key, unit in units.items()
-        if isinstance(spread := getattr(w, key), Spread)
+        [
+            f["chip"],
+            *(number(f[k]) for k in ("cores", "chips", "synapses", "neurons")),
+            *(number(f[f"{what}_per_token"]) for what in ("messages", "hops", "graded_messages")),
+            f["note"],
+        ]
+        for f in report.footprint
     ]
     return Table(
-        "host",
-        "This machine (measured)",
-        ["run", "quantity", "median", "lowest", "highest"],
+        "footprint",
+        "Our mapping of the int8 model onto chips, an estimate",
+        [
+            "chip",
+            "cores",
+            "chips",
+            "synapses",
+            "neurons",
+            "spike messages a token",
+            "hops a token",
+            "graded messages a token",
+            "note",
+        ],
         rows,
-        f"{report.host.what}." if report.host else "",
-        (1,),
+        prose=(8,),
     )
 
 
-def compressors(report: Report) -> Table:
-    """Classical compressors on the text that was read."""
+def static(report: Report) -> Table:
+    sweep = report.sweeps.get("token_rate", {})
     rows = [
-        [c.name, c.settings, f"{c.alone:.3f}", number(c.after_training, ".3f")] for c in report.compressors
-    ]  # fmt: skip
+        [name, number(sweep["chips"].get(report.profiles[name]["technology"])), *map(microjoules, values)]
+        for name, values in sweep.get("static_j", {}).items()
+    ]
     return Table(
-        "compressors",
-        "Compressors on the same text, bits per byte (measured)",
-        ["compressor", "settings", "the part alone", "after the training part"],
+        "static",
+        "Static energy of all chips that hold the network, µJ a token, by tokens a second",
+        ["prices", "chips", *(f"{x:,.0f}/s" for x in sweep.get("x", ()))],
         rows,
-        "For scale: a model has read its training text many times, a compressor once or never.",
-        (1,),
-    )
-
-
-def systems(report: Report) -> Table:
-    """Published figures; nothing is divided by them."""
-    rows = [[s.system, s.network, s.figure, s.includes, s.grade, s.source or NONE] for s in report.systems]
-    return Table(
-        "systems",
-        "Published figures of other systems, for context",
-        ["system", "network", "figure", "includes", "grade", "source"],
-        rows,
-        "Other networks, tasks and boundaries of what was measured: not to be divided by any figure of this report.",
-        (1, 2, 3, 4, 5),
+        "Power that is drawn whether or not tokens come. The chips' totals hold it at the rate that they name.",
     )

@@ -1,10 +1,9 @@
-"""All tables of a report: the main ones, what they rest on, down to matrices, neurons and sources, and what stands
-beside them."""
+"""All tables of a report, and those that the main ones rest on, down to matrices, neurons and sources."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from hw_sim.energy import alongside
+from hw_sim.energy import chip_tables, for_scale
 from hw_sim.energy.schema import OPERATIONS, Report
 from hw_sim.energy.summary import microjoules, shown_first
 from hw_sim.energy.tables import NONE, Table, columns, counts, energy, models, number, operations, ratios
@@ -27,16 +26,16 @@ def tables(report: Report) -> list[Table]:
         break_even(report),
         populations(report),
         equal(report),
-        alongside.chips(report),
-        alongside.chip_time(report),
-        alongside.left_out(report),
-        footprint(report),
-        static(report),
-        alongside.host(report),
-        alongside.compressors(report),
+        chip_tables.chips(report),
+        chip_tables.chip_time(report),
+        chip_tables.left_out(report),
+        chip_tables.footprint(report),
+        chip_tables.static(report),
+        for_scale.host(report),
+        for_scale.compressors(report),
         assumptions(report),
         prices(report),
-        alongside.systems(report),
+        for_scale.systems(report),
         analytic(report),
     ]
     return [table for table in found if table.rows]
@@ -166,50 +165,6 @@ def equal(report: Report) -> Table:
         ["model", "spikes", "layers x width", "bits/byte", "operations", f"µJ at {cost}", "from"],
         rows,
         prose=(1, 2, 6),
-    )
-
-
-def footprint(report: Report) -> Table:
-    rows = [
-        [
-            f["chip"],
-            *(number(f[k]) for k in ("cores", "chips", "synapses", "neurons")),
-            *(number(f[f"{what}_per_token"]) for what in ("messages", "hops", "graded_messages")),
-            f["note"],
-        ]
-        for f in report.footprint
-    ]
-    return Table(
-        "footprint",
-        "Our mapping of the int8 model onto chips, an estimate",
-        [
-            "chip",
-            "cores",
-            "chips",
-            "synapses",
-            "neurons",
-            "spike messages a token",
-            "hops a token",
-            "graded messages a token",
-            "note",
-        ],
-        rows,
-        prose=(8,),
-    )
-
-
-def static(report: Report) -> Table:
-    sweep = report.sweeps.get("token_rate", {})
-    rows = [
-        [name, number(sweep["chips"].get(report.profiles[name]["technology"])), *map(microjoules, values)]
-        for name, values in sweep.get("static_j", {}).items()
-    ]
-    return Table(
-        "static",
-        "Static energy of all chips that hold the network, µJ a token, by tokens a second",
-        ["prices", "chips", *(f"{x:,.0f}/s" for x in sweep.get("x", ()))],
-        rows,
-        "Power that is drawn whether or not tokens come. The chips' totals hold it at the rate that they name.",
     )
 
 
