@@ -25,7 +25,7 @@ from bench import levers
 from spikegpt import checkpoint, evaluation
 from spikegpt.config import Config
 from spikegpt.corpus import Corpus, load_corpus
-from spikegpt.distributed import Place
+from spikegpt.distributed import Process
 from spikegpt.model import build, wkv_start
 from spikegpt.objective import Carried, Objective
 from spikegpt.pruning import EVERY, largest, share_at
@@ -78,7 +78,7 @@ class Trial:
         self.counter = torch.zeros(1, dtype=torch.int64, device=GPU)
         self.lr = torch.zeros((), device=GPU)
         self.optimizers = levers.optimizers(self.model, self.lr, job.levers)
-        self.score = Objective(self.model, Place(GPU), cfg.density, cfg.density_weight, teacher, cfg.teacher_share)
+        self.score = Objective(self.model, Process(GPU), cfg.density, cfg.density_weight, teacher, cfg.teacher_share)
         self.loss = levers.Loss(self.score, job.levers, cfg.steps)
         self.masks: dict[str, Tensor] = {}
         self.nats = torch.zeros((), device=GPU)

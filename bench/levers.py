@@ -15,14 +15,14 @@ from torch import Tensor, nn
 
 from spikegpt import model as spiking
 from spikegpt.model import Attention, FeedForward, Matrix, SpikeGPT
-from spikegpt.objective import Objective, Score
+from spikegpt.objective import BatchScore, Objective
 
 MOMENTUM = 0.95
 NEWTON = (3.4445, -4.7750, 2.0315)  # of Muon's five steps
 
 
 class Loss:
-    """An Objective with levers; a call gives the Score of one batch (B, T + 1)."""
+    """An Objective with levers; a call gives the BatchScore of one batch (B, T + 1)."""
 
     def __init__(self, objective: Objective, levers: dict, steps: int):
         self.objective, self.levers, self.steps = objective, levers, steps
@@ -36,7 +36,7 @@ class Loss:
                 for block in model.blocks:
                     block.register_forward_hook(lambda _m, _i, out, kept=kept: kept.append(out))
 
-    def __call__(self, batch: Tensor, carried: Any, counter: Tensor) -> Score:
+    def __call__(self, batch: Tensor, carried: Any, counter: Tensor) -> BatchScore:
         self.ours.clear()
         self.theirs.clear()
         self.fired.clear()

@@ -32,7 +32,7 @@ from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
 if TYPE_CHECKING:
-    from exporters.check import Finding
+    from exporters.check import NodeCheck
 
 REFUSES = 1  # exit code where anything is refused
 TOKENS = 1000  # of a text that drift is measured on
@@ -75,7 +75,7 @@ def check(model: str, target: str, data: str | None, step: Step, tokenizer: str 
 
 
 def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str | None,
-           taken: Taken) -> "tuple[Finding, ...]":  # fmt: skip
+           taken: Taken) -> "tuple[NodeCheck, ...]":  # fmt: skip
     from exporters.check import NETWORK, check_kinds, check_target
     from hw_sim.graph.foreign import drive, inputs_of, with_input_neurons
     from hw_sim.graph.recordings import read_recording

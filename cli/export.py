@@ -40,7 +40,7 @@ from spikegpt.escape import printable
 if TYPE_CHECKING:
     import nir
 
-    from exporters.loihi.settings import Text
+    from exporters.loihi.settings import TextPart
 
 PASSES = "passes"  # the kind of folder that --dump-passes leaves
 
@@ -198,9 +198,9 @@ def _export_mapped(
         return export_to(target, graph, out, source, force=force, settings=settings)
 
 
-def _text(target: str, model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "Text | None":
+def _text(target: str, model: str, graph: "nir.NIRGraph", given: dict[str, Any]) -> "TextPart | None":
     """What to measure on; None, with a note on standard error, where the user named no text and ours does not do."""
-    from exporters.loihi.settings import Text
+    from exporters.loihi.settings import TextPart
     from exporters.targets import TARGETS
 
     data, split, tokens = given.get("data"), given.get("split"), given.get("tokens", TARGETS[target].tokens)
@@ -212,7 +212,7 @@ def _text(target: str, model: str, graph: "nir.NIRGraph", given: dict[str, Any])
             raise
         click.echo(f"quality is not measured: {printable(error)}", err=True)
         return None
-    return Text(corpus.name, part, cut)
+    return TextPart(corpus.name, part, cut)
 
 
 def _dump(model: str, folder: Path, force: bool, taken: Taken, tokenizer: str | None) -> "nir.NIRGraph":

@@ -26,7 +26,7 @@ from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
 if TYPE_CHECKING:
-    from spikegpt.sampling import Piece
+    from spikegpt.sampling import TokenText
 
 
 @click.command(short_help="Continue a prompt.")
@@ -83,7 +83,7 @@ def encoded(text: str, option: str) -> bytes:
         raise UserError(f"{option}: {printable(text)} is not UTF-8 text") from error
 
 
-def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[Piece]":
+def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[TokenText]":
     """The continuation that a checkpoint gives."""
     from spikegpt.generation import generate
 
@@ -91,7 +91,7 @@ def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -
     return generate(model, known_tokenizer(model.tokenizer, path), *arguments)
 
 
-def simulated(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[Piece]":
+def simulated(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[TokenText]":
     """The continuation that a lowered model gives, event by event."""
     from hw_sim import Simulator
     from spikegpt.sampling import continue_text

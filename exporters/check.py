@@ -36,7 +36,7 @@ NETWORK = "(network)"  # what concerns no single node
 
 
 @dataclass(frozen=True)
-class Finding:
+class NodeCheck:
     """What becomes of one node. `drift` is the share of its spikes (of the Output: of its largest value) that differs
     on the data, None where that was not measured."""
 
@@ -110,7 +110,7 @@ TARGETS: dict[str, Callable[[nir.NIRGraph], Answer]] = {
 }
 
 
-def check_target(graph: nir.NIRGraph, target: str, tokens: np.ndarray | None = None) -> tuple[Finding, ...]:
+def check_target(graph: nir.NIRGraph, target: str, tokens: np.ndarray | None = None) -> tuple[NodeCheck, ...]:
     """What a target makes of every node of a graph; `tokens` (T,) are what drift is measured on, where integers are
     run. Raises UserError for an unknown target."""
     if target not in TARGETS:
@@ -135,7 +135,7 @@ def check_target(graph: nir.NIRGraph, target: str, tokens: np.ndarray | None = N
     untouched = not refused
     refused = answer.left_out | refused
     whole = refused.pop(NETWORK, None)
-    found = [Finding(NETWORK, "NIRGraph", REFUSED, whole)] if whole else []
+    found = [NodeCheck(NETWORK, "NIRGraph", REFUSED, whole)] if whole else []
     for name, node in graph.nodes.items():
         status, why = SUPPORTED, ""
         if name in refused:
@@ -144,14 +144,14 @@ def check_target(graph: nir.NIRGraph, target: str, tokens: np.ndarray | None = N
             status, why = REFUSED, "as the network is"
         elif name in answer.substituted:
             status, why = SUBSTITUTED, answer.substituted[name]
-        found.append(Finding(name, type(node).__name__, status, why))
+        found.append(NodeCheck(name, type(node).__name__, status, why))
     if tokens is not None and untouched and answer.substituted:
         drift = drifts(graph, tokens)
         found = [replace(f, drift=drift.get(f.node)) for f in found]
     return tuple(found)
 
 
-def check_kinds(path: Path) -> tuple[Finding, ...]:
+def check_kinds(path: Path) -> tuple[NodeCheck, ...]:
     """What a file that cannot be read as a graph holds, where nodes of unknown kinds are the reason; else nothing."""
     try:
         with h5py.File(path) as file:
@@ -163,7 +163,7 @@ def check_kinds(path: Path) -> tuple[Finding, ...]:
         return ()
     unread, unknown = "its kind is; values are looked at once the others are", "a kind of node that is not supported"
     return tuple(
-        Finding(name, kind, *((SUPPORTED, unread) if kind in SUPPORTED_KINDS else (REFUSED, unknown)))
+        NodeCheck(name, kind, *((SUPPORTED, unread) if kind in SUPPORTED_KINDS else (REFUSED, unknown)))
         for name, kind in kinds.items()
     )
 

@@ -19,7 +19,7 @@ from hw_sim.energy.measure import Measurement, measure, variant_of
 from hw_sim.energy.quality import TOKENS, TextRead, text_read
 from hw_sim.energy.report import build
 from hw_sim.energy.schema import Report, Shape
-from hw_sim.energy.settings import Quality, Settings
+from hw_sim.energy.settings import Settings, TransformerQuality
 from hw_sim.graph.origin import SOURCE, facts_in, tokenizer_in, vocabulary
 from hw_sim.graph.quantize import quantize
 from hw_sim.run.simulator import Simulator
@@ -120,7 +120,7 @@ def report_of(
     settings = settings or Settings()
     if first.context:
         settings = replace(settings, trained_context=first.context)
-    runs, qualities, facts = list[Measurement](), list[Quality](), dict(provenance or {})
+    runs, qualities, facts = list[Measurement](), list[TransformerQuality](), dict(provenance or {})
     for i, (m, name) in enumerate(zip(given, row_names(given, names), strict=True)):
         corpus, part = text(m)
         if m is first:
@@ -184,7 +184,7 @@ def run(m: Opened, graph: "nir.NIRGraph", name: str, part: np.ndarray, progress:
     return measure(graph, name, variant_of(graph), part, m.tokenizer, progress, m.path)
 
 
-def quality_of(m: Opened, name: str, part: np.ndarray) -> Quality:
+def quality_of(m: Opened, name: str, part: np.ndarray) -> TransformerQuality:
     """Bits per byte of a trained Transformer on the same text, in one stream."""
     from spikegpt.evaluation import evaluate
 
@@ -192,7 +192,7 @@ def quality_of(m: Opened, name: str, part: np.ndarray) -> Quality:
     bits = evaluate(m.model, part, streams=1).bits_per_byte
     if bits is None:
         raise UserError(f"{m.path}: its tokens do not say how many bytes they stand for")
-    return Quality(name, Shape(cfg.n_layer, cfg.n_embd, cfg.vocab_size), bits, len(part), m.path)
+    return TransformerQuality(name, Shape(cfg.n_layer, cfg.n_embd, cfg.vocab_size), bits, len(part), m.path)
 
 
 def row_names(models: Sequence[Opened], given: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from spikegpt.errors import UserError
 
 
 @dataclass(frozen=True)
-class Place:
+class Process:
     """This process's device and its number `rank` among `world` processes."""
 
     device: torch.device
@@ -54,11 +54,11 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def place(device: str) -> Iterator[Place]:
-    """This process's place, joining the group that `torchrun` describes in the environment."""
+def joined(device: str) -> Iterator[Process]:
+    """This process, with the others of the group that `torchrun` describes in the environment."""
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
-        yield Place(choose_device(device))
+        yield Process(choose_device(device))
         return
     chosen = choose_device(device)
     if chosen.type == "cuda":
@@ -66,7 +66,7 @@ def place(device: str) -> Iterator[Place]:
         torch.cuda.set_device(chosen)
     dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield Place(chosen, dist.get_rank(), world)
+        yield Process(chosen, dist.get_rank(), world)
         dist.barrier()
     finally:
         dist.destroy_process_group()

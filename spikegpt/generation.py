@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from spikegpt.model import SpikeGPT
-from spikegpt.sampling import Piece, continue_text
+from spikegpt.sampling import TokenText, continue_text
 from spikegpt.tokenizer import Tokenizer
 from spikegpt.transformer import Transformer
 
@@ -20,7 +20,7 @@ def generate(
     temperature: float = 0.8,
     top_p: float = 0.95,
     seed: int = 0,
-) -> Iterator[Piece]:
+) -> Iterator[TokenText]:
     """`count` tokens with their text after `prompt`, as `sampling.continue_text` gives it."""
     state: Any = None
     device = model.head.weight.device

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikegpt.distributed import Place
+from spikegpt.distributed import Process
 from spikegpt.evaluation import fan_out_shares
 from spikegpt.model import SpikeGPT, State, Taps
 from spikegpt.transformer import Transformer
@@ -31,7 +31,7 @@ class Carried(NamedTuple):
         return Carried(*parts)  # type: ignore[arg-type]
 
 
-class Score(NamedTuple):
+class BatchScore(NamedTuple):
     """One batch: the loss to minimise, cross-entropy in nats per token, active share of synapses, rates, new state."""
 
     loss: Tensor
@@ -54,7 +54,7 @@ class Objective(nn.Module):
     def __init__(
         self,
         model: SpikeGPT | Transformer,
-        place: Place,
+        place: Process,
         budget: float | None = None,
         weight: float = 0.0,
         teacher: SpikeGPT | Transformer | None = None,
@@ -74,7 +74,7 @@ class Objective(nn.Module):
             config = self.model.config
             self.head_share = self.shares[HEAD_TAP] * (config.spike_synapses / (config.vocab_size * config.n_embd))
 
-    def forward(self, batch: Tensor, carried: Carried | None) -> Score:
+    def forward(self, batch: Tensor, carried: Carried | None) -> BatchScore:
         """batch (B, T + 1) int64: T tokens and what follows each; `carried` from the window before."""
         taps: Taps = {}
         logits, state = self.model.run(batch[:, :-1], carried and carried.model, taps)
@@ -94,7 +94,7 @@ class Objective(nn.Module):
             loss = loss + self.excess(density)
             if self.head_share is not None:
                 loss = loss + self.excess(self.head_share @ fired[HEAD_TAP])
-        return Score(loss, nats.detach(), density, by_population(fired), Carried(state, taught))
+        return BatchScore(loss, nats.detach(), density, by_population(fired), Carried(state, taught))
 
     def excess(self, density: Tensor) -> Tensor | float:
         """What a density above the budget costs, in nats; decided without a look at it, which would wait for a GPU."""

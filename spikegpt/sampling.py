@@ -12,7 +12,7 @@ CONTEXT = 8  # tokens decoded together
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}".encode()
 
 
-class Piece(NamedTuple):
+class TokenText(NamedTuple):
     """A token of a continuation, and the bytes that it adds to the text; they may come with a later one."""
 
     token: int
@@ -27,7 +27,7 @@ def continue_text(
     temperature: float = 0.8,
     top_p: float = 0.95,
     seed: int = 0,
-) -> Iterator[Piece]:
+) -> Iterator[TokenText]:
     """Yield `count` tokens after `prompt`, one by one, with their text.
 
     `feed` takes the next tokens (T,) of the stream and gives the logits (V,) after the last. Each token is sampled from
@@ -45,9 +45,9 @@ def continue_text(
         pending.append(token)
         text = tokenizer.decode(np.array(shown + pending))
         if text.endswith(INCOMPLETE) and len(pending) < CONTEXT:
-            yield Piece(token, b"")
+            yield TokenText(token, b"")
         else:
-            yield Piece(token, text[len(tokenizer.decode(np.array(shown))) :])
+            yield TokenText(token, text[len(tokenizer.decode(np.array(shown))) :])
             shown, pending = (shown + pending)[-CONTEXT:], []
         if i + 1 < count:
             logits = feed(np.array([token]))

@@ -12,7 +12,7 @@ import torch
 from spikegpt import checkpoint
 from spikegpt.config import Config
 from spikegpt.corpus import Corpus
-from spikegpt.distributed import place
+from spikegpt.distributed import joined
 from spikegpt.errors import Notice, UserError
 from spikegpt.escape import unicode
 from spikegpt.evaluation import STREAMS, Evaluation, evaluate
@@ -90,7 +90,7 @@ def train(
         told = teaching.config
         provenance["teacher"] += f" as {told.variant}, {'binary' if told.binary_embedding else 'raw'} embedding"
     folder = RunFolder(out, config.to_dict(), provenance)
-    with place(device) as here:
+    with joined(device) as here:
         if cfg.batch % (here.world * cfg.accumulate):
             raise UserError(f"a batch of {cfg.batch} does not divide by {here.world} processes x {cfg.accumulate}")
         if start is not None and not inherit(model, read_start(start, config)):

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from spikegpt.config import TRANSFORMER
-from spikegpt.distributed import Place
+from spikegpt.distributed import Process
 from spikegpt.errors import UserError
 from spikegpt.model import SpikeGPT
-from spikegpt.objective import Carried, Objective, Score
+from spikegpt.objective import BatchScore, Carried, Objective
 from spikegpt.pruning import Pruning
 from spikegpt.train_config import TrainConfig, learning_rate
 from spikegpt.training_log import Row
@@ -44,7 +44,7 @@ class Run:
         model: SpikeGPT | Transformer,
         text: np.ndarray,
         cfg: TrainConfig,
-        here: Place,
+        here: Process,
         teacher: SpikeGPT | Transformer | None = None,
     ):
         self.model, self.text, self.cfg, self.here = model, text, cfg, here
@@ -141,7 +141,7 @@ class Run:
             return None
         return self.row(scores[-1].rates)
 
-    def backward(self, part: int, rows: Tensor) -> Score:
+    def backward(self, part: int, rows: Tensor) -> BatchScore:
         """Gradients of one micro-batch; processes exchange theirs with the last one."""
         waits = self.here.world > 1 and part + 1 < self.cfg.accumulate
         with self.objective.no_sync() if waits else nullcontext():  # type: ignore[operator]

@@ -1,6 +1,6 @@
 """A whole energy report by hand: every field filled, small, and with names that no form may obey."""
 
-from hw_sim.energy.chips import ChipColumn, Counts, Site, chip_column
+from hw_sim.energy.chips import ChipColumn, RowCounts, Site, chip_column
 from hw_sim.energy.compressors import Compressed
 from hw_sim.energy.host import Host, Measured, Spread
 from hw_sim.energy.schema import (
@@ -262,7 +262,7 @@ def chip(name: str) -> ChipColumn:
     site = Site(
         technology="loihi1", chip="Loihi 1", how="at least, from the shape", cores=12, chips=1, graded_values=False
     )
-    counts = Counts(synops=12_000.0, all_operations=16_000.0, multiply_accumulates=8_000.0,
+    counts = RowCounts(synops=12_000.0, all_operations=16_000.0, multiply_accumulates=8_000.0,
                     elementwise={"layer_norm": 900.0, "wkv": 20.0})  # fmt: skip
     terms = {"accumulates": 4.25e-6, "static power": 104e-6}
     return chip_column("loihi1-silicon", name, "fitted", site, terms, 0.104, counts)

@@ -285,13 +285,13 @@ def test_quantisation_report_by_hand():
 
 def test_ranges_are_those_of_the_signals_before_they_saturate(tokens):
     plan = build(quantize(exporter.export(lively_model("spike-driven", tau=2.0))))
-    before = {r.kind: r for r in cost.ranges(plan, tokens[:20])}
+    before = {r.kind: r for r in cost.largest_numbers(plan, tokens[:20])}
     assert set(before) == {"matrix sum", "LIF input", "membrane", "WKV numerator", "LayerNorm input", "message"}
     assert before["membrane"].largest >= before["LIF input"].largest << fp.CURRENT_SHIFT - 1
     # the first scale in front of a LIF 1024 times as large: its LIF's input outgrows 18 bits and is reported so
     row = plan.names.index("block0_att_gain")
     c, n = plan.field("c")[row], plan.field("n_out")[row]
     plan.constants[c : c + n] *= 1024
-    after = {r.kind: r for r in cost.ranges(plan, tokens[:20])}
+    after = {r.kind: r for r in cost.largest_numbers(plan, tokens[:20])}
     assert after["LIF input"].node == "block0_att_output_lif"
     assert after["LIF input"].headroom_bits < 0

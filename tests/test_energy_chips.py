@@ -5,7 +5,7 @@ import pytest
 
 from exporters.loihi.mapping import load_chip
 from exporters.loihi.mapping.estimate import estimate
-from hw_sim.energy.chips import Counts, Site, chip_column, static_power
+from hw_sim.energy.chips import RowCounts, Site, chip_column, static_power
 from hw_sim.energy.placement import Placement, check_network, read_placement
 from hw_sim.energy.systems import published_systems
 from spikegpt import UserError
@@ -27,7 +27,7 @@ SITE = Site(
     technology="loihi1", chip="Loihi 1", how="placed by our mapper", cores=26, chips=2, graded_values=False,
     placement=PLACED,
 )  # fmt: skip
-COUNTS = Counts(
+COUNTS = RowCounts(
     synops=200.0,
     all_operations=400.0,
     multiply_accumulates=50.0,

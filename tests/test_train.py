@@ -9,7 +9,7 @@ import torch
 from spikegpt import Config, UserError, training_run
 from spikegpt import checkpoint as checkpoint_module
 from spikegpt.corpus import Corpus, load_corpus
-from spikegpt.distributed import Place
+from spikegpt.distributed import Process
 from spikegpt.evaluation import evaluate
 from spikegpt.model import build
 from spikegpt.objective import Objective
@@ -153,7 +153,7 @@ def test_a_softer_teacher_gives_gradients_of_the_same_size():
 
     def gradient(temperature: float) -> torch.Tensor:
         student.zero_grad()
-        score = Objective(student, Place(torch.device("cpu")), None, 0.0, teacher, 1.0, temperature)(batch, None)
+        score = Objective(student, Process(torch.device("cpu")), None, 0.0, teacher, 1.0, temperature)(batch, None)
         score.loss.backward()
         return student.head.weight.grad.clone()
 
@@ -190,7 +190,7 @@ def test_a_spiking_head_is_held_to_the_budget_by_itself():
     model = lively_model("spike-driven", n_layer=2, n_embd=24)
     batch = torch.randint(0, model.config.vocab_size, (2, 9), generator=torch.Generator().manual_seed(0))
     taps: dict = {}
-    here = Place(torch.device("cpu"))
+    here = Process(torch.device("cpu"))
     with torch.no_grad():
         model.ln_out.bias.add_(0.6)
         free = Objective(model, here)(batch, None)

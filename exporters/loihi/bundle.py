@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nir
 
-from exporters.loihi.cost import CALIBRATED, calibrate, measure, recorded, text_of
+from exporters.loihi.cost import CALIBRATED, calibrate, code_length, recorded, text_of
 from exporters.loihi.lava.runtime import ROOT, write_runtime
 from exporters.loihi.mapping import fit, load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, headline, nothing_runs, table
@@ -34,7 +34,7 @@ def write_bundle(graph: nir.NIRGraph, folder: Path, settings: Settings) -> dict:
     plan = build(quantized)
     numbers = check_membranes(plan)
     fit(plan, chip, settings.chips)  # before the measurement, which takes longer
-    measured, counts = measure(graph, plan, settings)
+    measured, counts = code_length(graph, plan, settings)
     mapping = facts(map_plan(plan, chip, counts, settings.chips), recorded(plan, settings, RECORDED).spikes)
     described = json.dumps({**mapping, "measured": measured}, indent=1) + "\n"
     (folder / "mapping.json").write_text(described, encoding="utf-8")

@@ -69,7 +69,7 @@ def quality(
     return Quality(len(tokens), *bits), exported.counts
 
 
-def measure(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[str, Any], Counts]:
+def code_length(graph: nir.NIRGraph, plan: Plan, settings: Settings) -> tuple[dict[str, Any], Counts]:
     """What quantisation and pruning cost on the text, for the manifest, and the counts of the integer plan.
 
     Without a text no cost is known: the counts are then those on bytes of the embedded text, folded into the
@@ -136,7 +136,7 @@ def calibrate(exact: nir.NIRGraph, rounded: nir.NIRGraph, plan: Plan, tokens: np
         "matrices": {name: worst_channel(exact.nodes[name].weight, rounded.nodes[name].weight) for name in matrices},
         "ranges_on_tokens": len(shown),
         "ranges": {r.kind: {"largest": r.largest, "node": r.node, "field_bits": r.field_bits,
-                            "headroom_bits": round(r.headroom_bits, 2)} for r in ranges(plan, shown)},
+                            "headroom_bits": round(r.headroom_bits, 2)} for r in largest_numbers(plan, shown)},
     }  # fmt: skip
 
 
@@ -172,7 +172,7 @@ def worst_channel(weight: np.ndarray, rounded: np.ndarray) -> dict:
     return {"worst_channel": worst, "relative_error": float(error[worst]), "median_error": float(np.median(error))}
 
 
-def ranges(plan: Plan, tokens: np.ndarray) -> tuple[Range, ...]:
+def largest_numbers(plan: Plan, tokens: np.ndarray) -> tuple[Range, ...]:
     """The largest magnitudes of an integer plan on tokens (T,), by kind of number, before any of them saturates."""
     interpreter = Interpreter(plan)
     seen: dict[str, tuple[int, str]] = {}
@@ -202,7 +202,7 @@ def ranges(plan: Plan, tokens: np.ndarray) -> tuple[Range, ...]:
 
 
 def table(facts: dict) -> str:
-    """The cost as Markdown: code length as `measure` gives it, then the facts of `calibrate`."""
+    """The cost as Markdown: code length as `code_length` gives it, then the facts of `calibrate`."""
     measured, lines = facts["measured"], []
     if "increase" in measured:
         lines.append(

@@ -12,7 +12,7 @@ REPLAYED = 64  # of the text, replayed in SANA-FE by default: some megabytes for
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class TextPart:
     """A part of a text by name, as tokens (T,), and how it was cut."""
 
     name: str
@@ -30,6 +30,6 @@ class Settings:
     chips: int | None = None
     bits: int = 8
     prune: float = 0.0
-    text: Text | None = None
+    text: TextPart | None = None
     recording: str | None = None
     progress: Callable[[int], None] = lambda done: None

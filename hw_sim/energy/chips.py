@@ -111,7 +111,7 @@ def static_power(w_per_chip: float, site: Site, tokens_per_s: float) -> dict[str
     return {STATIC: w_per_chip * site.chips / tokens_per_s} if w_per_chip and site.chips else {}
 
 
-class Counts(Struct, frozen=True, kw_only=True):
+class RowCounts(Struct, frozen=True, kw_only=True):
     """Of a row, per token: what `left_out` is told from."""
 
     synops: float
@@ -127,7 +127,7 @@ def chip_column(
     site: Site,
     terms: Mapping[str, float],
     static_w_per_chip: float,
-    counts: Counts,
+    counts: RowCounts,
     tokens_per_s: float = TOKENS_PER_S,
 ) -> ChipColumn:
     """The chip's price of a row whose terms, joules a token, are `terms`, STATIC among them if it is known."""
@@ -202,7 +202,7 @@ def _runs(site: Site, cannot: tuple[str, ...]) -> str:
     return f"{site.chip} does not run this network by itself: {', '.join(cannot)} {need}{values}. "
 
 
-def _left_out(site: Site, counts: Counts, terms: Mapping[str, float]) -> tuple[str, ...]:
+def _left_out(site: Site, counts: RowCounts, terms: Mapping[str, float]) -> tuple[str, ...]:
     """What the network does and the total does not hold, each with its size."""
     found = []
     if counts.multiply_accumulates:

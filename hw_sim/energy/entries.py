@@ -9,9 +9,10 @@ from hw_sim.energy.dense_models import zeros_behind_relu2
 from hw_sim.energy.placement import Placement
 from hw_sim.energy.price import Energy, traffic
 from hw_sim.energy.schema import CHIP, Assumption, Grade, Role, Row, Shape
-from hw_sim.energy.settings import Quality, Settings
-from hw_sim.energy.shapes import CANONICAL, CONTINUOUS, gpt, spikegpt
+from hw_sim.energy.settings import Settings, TransformerQuality
+from hw_sim.energy.shapes import gpt, spikegpt
 from hw_sim.energy.work import DECODE, MEAN, PREFILL, Work
+from spikegpt.config import CANONICAL, CONTINUOUS
 
 if TYPE_CHECKING:
     from hw_sim.energy.measure import Measurement
@@ -45,7 +46,7 @@ class Entry:
     mean: Work | None = None
     notes: tuple[str, ...] = ()
     measurement: "Measurement | None" = None
-    quality: Quality | None = None  # of a trained Transformer
+    quality: TransformerQuality | None = None  # of a trained Transformer
     bits_per_byte: float | None = None
     formula: str | None = None
     reference: str | None = None
@@ -69,7 +70,9 @@ def transformers(shape: Shape, settings: Settings) -> list[Entry]:
         notes = (f"at {window:,} tokens: beyond the {settings.trained_context:,} that it was trained on, as learned "
                  "positions do not allow",)  # fmt: skip
 
-    def entry(name: str, precision: str, quality: Quality | None = None, at: Shape = shape, **options) -> Entry:
+    def entry(
+        name: str, precision: str, quality: TransformerQuality | None = None, at: Shape = shape, **options
+    ) -> Entry:
         work = gpt(name, at, window, mode, **options)
         mean = gpt(name, at, window, MEAN, **options) if mode == DECODE else None
         role: Role = "transformer" if at == shape else "candidate"

@@ -7,7 +7,7 @@ import msgspec
 
 from hw_sim.energy import break_even, paper
 from hw_sim.energy.activity import activity
-from hw_sim.energy.chips import ChipColumn, Counts, Site, chip_column
+from hw_sim.energy.chips import ChipColumn, RowCounts, Site, chip_column
 from hw_sim.energy.compare import compare, in_short
 from hw_sim.energy.compressors import Compressed
 from hw_sim.energy.entries import Entry, analytic, derived, measured, prompt_of, row, transformers
@@ -18,11 +18,12 @@ from hw_sim.energy.quality import BLOCK, DRAWS, LEVEL, SEED, TextRead
 from hw_sim.energy.scenarios import scenarios
 from hw_sim.energy.schema import Assumption, Report, Row, Shape
 from hw_sim.energy.settings import Settings
-from hw_sim.energy.shapes import CONTINUOUS, SPIKE_DRIVEN, spikegpt
+from hw_sim.energy.shapes import spikegpt
 from hw_sim.energy.sweeps import sweeps
 from hw_sim.energy.systems import published_systems
 from hw_sim.energy.verdict import findings, verdicts
 from hw_sim.energy.work import AC, Work
+from spikegpt.config import CONTINUOUS, SPIKE_DRIVEN
 
 if TYPE_CHECKING:
     from hw_sim.energy.measure import Measurement
@@ -129,7 +130,7 @@ def chip_columns(entries: Sequence[Entry], rows: Sequence[Row], settings: Settin
             settings.site(column) or Site.unknown(settings.profile(column).technology),
             found.energy_terms_j[column.name],
             settings.profile(column).static_w_per_chip,
-            Counts(
+            RowCounts(
                 synops=found.synops,
                 all_operations=found.all_operations,
                 multiply_accumulates=found.effective_macs + found.graded,

@@ -14,7 +14,7 @@ TRAINED = 256  # tokens of context where nobody says what a model was trained on
 
 
 @dataclass(frozen=True)
-class Quality:
+class TransformerQuality:
     """A trained Transformer's score on the text of the report."""
 
     name: str
@@ -43,7 +43,7 @@ class Settings:
     tokens_per_s: float = TOKENS_PER_S
     baselines: bool = False
     footprints: tuple[dict, ...] = ()
-    qualities: tuple[Quality, ...] = ()  # of trained Transformers
+    qualities: tuple[TransformerQuality, ...] = ()  # of trained Transformers
 
     @property
     def window(self) -> int:

@@ -54,7 +54,7 @@ def map_plan(plan: Plan, chip: Chip, counts: Counts, chips: int | None = None) -
     groups, parts = fit(plan, chip, chips)
     if parts.cores and (times := times_of(chip.name)):
         room = -(-parts.cores // chip.cores) * chip.cores
-        parts = spread(groups, parts, replace(chip, cores=room), weight_bits(plan), counts, times)
+        parts = spread_evenly(groups, parts, replace(chip, cores=room), weight_bits(plan), counts, times)
     return placed(plan, chip, groups, parts, counts)
 
 
@@ -98,7 +98,7 @@ def fit(plan: Plan, chip: Chip, chips: int | None) -> tuple[tuple[Group, ...], P
     return groups, parts
 
 
-def spread(
+def spread_evenly(
     groups: tuple[Group, ...], parts: Partition, room: Chip, bits: int, counts: Counts, times: Times
 ) -> Partition:
     """The partition onto the cores of `room` with the shortest mean step: `parts`, or one that shares the work evenly
