@@ -38,7 +38,8 @@ def unpriced(profile: "Profile") -> list[str]:
     """What a profile has no price for, found out by pricing the shipped model's shape."""
     from hw_sim.energy.price import price
     from hw_sim.energy.schema import Shape
-    from hw_sim.energy.shapes import SPIKE_DRIVEN, spikegpt
+    from hw_sim.energy.shapes import spikegpt
+    from spikegpt.config import SPIKE_DRIVEN
 
     work = spikegpt("", SPIKE_DRIVEN, Shape(4, 256, 256), 0.05)
     found = [price(work, profile, column.precision) for column in profile.columns]

@@ -114,7 +114,7 @@ def budget(config: Config, training: dict[str, Any], synops: int | None) -> floa
         if density is not None:
             raise UserError("--density and --synops are the same budget: name one")
         density = synops / max(1, config.spike_synapses)
-    if (density or training["sparsity"]) and config.variant != SPIKE_DRIVEN:
+    if (density or training["sparsity"]) and not config.spike_synapses:
         raise UserError(
             f"a {config.variant} model has no binary synaptic operations to budget: leave --density and --sparsity away"
         )

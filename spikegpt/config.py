@@ -8,12 +8,28 @@ import msgspec
 from spikegpt.errors import UserError
 
 CANONICAL, SPIKE_DRIVEN, CONTINUOUS = "canonical", "spike-driven", "continuous"
-VARIANTS = (CANONICAL, SPIKE_DRIVEN, CONTINUOUS)  # of SpikeGPT
 TRANSFORMER = "transformer"  # the float32 baseline
 LEAST_THRESHOLD = 2.0**-6  # what a bias in front of memoryless neurons leaves of their threshold: none fires unasked
 RAW_VOCAB = 50277  # of the released models whose run-time feeds the raw embedding
 # Absurd sizes are refused before memory is asked for.
 MAX_LAYERS, MAX_EMBD, MAX_VOCAB, MAX_CONTEXT = 1024, 65536, 1 << 22, 1 << 24
+HALVES = "att", "ffn"  # of a block
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Where the LIF neurons of a variant stand, by half of a block; those of a spiking head come besides."""
+
+    before: tuple[str, ...] = ()  # halves with some in front of every matrix, which then reads spikes
+    behind: tuple[str, ...] = ()  # halves with some behind them, in front of the residual sum
+    tau: float = 2.0  # their time constant in tokens unless said otherwise
+
+
+VARIANTS = {  # of SpikeGPT
+    CANONICAL: Variant(behind=HALVES),  # as published
+    SPIKE_DRIVEN: Variant(before=HALVES, tau=1.0),  # learns best without memory across tokens
+    CONTINUOUS: Variant(),
+}
 
 
 @dataclass(frozen=True)
@@ -57,15 +73,18 @@ class Config:
             raise UserError(f"spiking_head and late_norms are forms of {SPIKE_DRIVEN} models with lif_tau = 1")
 
     @property
+    def lifs(self) -> Variant:
+        """Where its LIF neurons stand."""
+        return VARIANTS.get(self.variant, Variant())
+
+    @property
     def n_parameters(self) -> int:
         """Number of trainable parameters: 13 L d^2 + 2 V d in matrices (Transformer: 12 L d^2), the rest in vectors."""
         d, n = self.n_embd, self.n_layer
         matrices = self.body_synapses + 2 * self.vocab_size * d
         if self.variant == TRANSFORMER:
             return matrices + (4 * n + 2 + self.ctx_len) * d
-        vectors = (
-            n * (4 + 5 + 2 + (self.variant == SPIKE_DRIVEN)) + 4
-        )  # norms, mixes, decay and bonus, gain; ln0, ln_out
+        vectors = n * (4 + 5 + 2 + ("att" in self.lifs.before)) + 4  # norms, mixes, decay and bonus, gain; ln0, ln_out
         return matrices + vectors * d
 
     @property
@@ -76,9 +95,9 @@ class Config:
     @property
     def spike_synapses(self) -> int:
         """Weights of the matrices that read spikes, zeros among them: binary synapses."""
-        if self.variant != SPIKE_DRIVEN:
-            return 0
-        return self.body_synapses + self.spiking_head * self.vocab_size * self.n_embd
+        d = self.n_embd
+        of_layer = sum({"att": 4, "ffn": 9}[half] for half in self.lifs.before) * d**2
+        return of_layer * self.n_layer + self.spiking_head * self.vocab_size * d
 
     @classmethod
     def from_dict(cls, values: dict) -> "Config":
@@ -131,5 +150,5 @@ def preset(name: str, variant: str = SPIKE_DRIVEN, **overrides) -> Config:
 
 
 def default_tau(variant: str) -> float:
-    """tau = 2 as published; spike-driven models learn best without memory across tokens (tau = 1)."""
-    return 1.0 if variant == SPIKE_DRIVEN else 2.0
+    """The variant's time constant; a Transformer's says nothing."""
+    return VARIANTS.get(variant, Variant()).tau

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikegpt.config import CANONICAL, LEAST_THRESHOLD, SPIKE_DRIVEN, TRANSFORMER, Config
+from spikegpt.config import LEAST_THRESHOLD, TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.kernels import WKV_START, lif, spike_linear, token_shift, wkv
 from spikegpt.kernels.reference import heaviside
@@ -63,11 +63,12 @@ class NoLif(nn.Module):
 class Mixer(nn.Module):
     """What the two halves of a block share: norm, token shift and the neurons behind it, in front of the matrices."""
 
-    def __init__(self, cfg: Config, prefix: str, inputs: tuple[str, ...]):
+    def __init__(self, cfg: Config, layer: int, half: str, inputs: tuple[str, ...]):
         super().__init__()
-        self.prefix, self.late_norm, self.threshold = prefix, cfg.late_norms, cfg.lif_threshold
-        self.lif_in = Lif(cfg, *(f"{prefix}_{i}_lif" for i in inputs)) if cfg.variant == SPIKE_DRIVEN else NoLif()
-        self.lif_after = Lif(cfg, f"{prefix}_lif") if cfg.variant == CANONICAL else NoLif()
+        self.prefix, self.late_norm, self.threshold = f"block{layer}_{half}", cfg.late_norms, cfg.lif_threshold
+        self.reads_spikes = half in cfg.lifs.before
+        self.lif_in = Lif(cfg, *(f"{self.prefix}_{i}_lif" for i in inputs)) if self.reads_spikes else NoLif()
+        self.lif_after = Lif(cfg, f"{self.prefix}_lif") if half in cfg.lifs.behind else NoLif()
 
     def mixed(
         self, x: Tensor, norm: nn.LayerNorm, mixes: Sequence[Tensor], state: State, new: State, taps: Taps | None
@@ -86,7 +87,7 @@ class Attention(Mixer):
     """Spatial mix: out = Wo (r * wkv(k, v)), with r = sigmoid(Wr ..)."""
 
     def __init__(self, cfg: Config, layer: int):
-        super().__init__(cfg, f"block{layer}_att", ("key", "value", "receptance"))
+        super().__init__(cfg, layer, "att", ("key", "value", "receptance"))
         d = cfg.n_embd
         depth, place = layer_position(cfg, layer)
         channel = channels(d) / d
@@ -96,10 +97,8 @@ class Attention(Mixer):
         self.time_mix_r = nn.Parameter((channel ** (0.5 * (1 - depth))).view(1, 1, d))
         self.time_decay = nn.Parameter(-5 + 8 * (channels(d) / max(1, d - 1)) ** (0.7 + 1.3 * place))
         self.time_first = nn.Parameter(math.log(0.3) + 0.5 * ((channels(d) + 1) % 3 - 1).float())
-        self.key, self.value, self.receptance, self.output = (
-            Matrix(d, d, cfg.variant == SPIKE_DRIVEN) for _ in range(4)
-        )
-        if cfg.variant == SPIKE_DRIVEN:
+        self.key, self.value, self.receptance, self.output = (Matrix(d, d, self.reads_spikes) for _ in range(4))
+        if self.reads_spikes:
             self.gain = nn.Parameter(torch.full((d,), 3.0))  # lifts r * wkv to the threshold of its neurons
             self.lif_out: nn.Module = Lif(cfg, f"{self.prefix}_output_lif")
         else:
@@ -121,16 +120,16 @@ class FeedForward(Mixer):
     """Channel mix: out = r * (Wv k'), with k' = relu(Wk ..)^2, or k' = lif(Wk ..) where spikes drive every matrix."""
 
     def __init__(self, cfg: Config, layer: int):
-        super().__init__(cfg, f"block{layer}_ffn", ("key", "receptance"))
+        super().__init__(cfg, layer, "ffn", ("key", "receptance"))
         d = cfg.n_embd
         depth, _ = layer_position(cfg, layer)
         mix = (channels(d) / d) ** (1 - depth)
         self.time_mix_k = nn.Parameter(mix.view(1, 1, d))
         self.time_mix_r = nn.Parameter(mix.clone().view(1, 1, d))
-        self.key = Matrix(d, 4 * d, cfg.variant == SPIKE_DRIVEN)
-        self.receptance = Matrix(d, d, cfg.variant == SPIKE_DRIVEN)
-        self.value = Matrix(4 * d, d, cfg.variant == SPIKE_DRIVEN)
-        self.hidden = Lif(cfg, f"{self.prefix}_value_lif") if cfg.variant == SPIKE_DRIVEN else None
+        self.key = Matrix(d, 4 * d, self.reads_spikes)
+        self.receptance = Matrix(d, d, self.reads_spikes)
+        self.value = Matrix(4 * d, d, self.reads_spikes)
+        self.hidden = Lif(cfg, f"{self.prefix}_value_lif") if self.reads_spikes else None
 
     def forward(self, x: Tensor, norm: nn.LayerNorm, state: State, new: State, taps: Taps | None) -> Tensor:
         x_k, x_r = self.mixed(x, norm, [self.time_mix_k, self.time_mix_r], state, new, taps).unbind(0)
@@ -271,14 +270,17 @@ def wkv_start(h: Tensor) -> Tensor:
 
 @torch.no_grad()
 def initialise(model: SpikeGPT) -> None:
-    """The published initial values; spike-driven matrices are scaled so that no population starts dead."""
+    """The published initial values; matrices that read spikes are scaled so that no population starts dead."""
     if model.emb.weight.is_meta:  # to be loaded: there is nothing to fill
         return
-    lift = 1 / math.sqrt(INITIAL_RATE) if model.config.variant == SPIKE_DRIVEN else 1.0
+
+    def lift(matrix: Matrix) -> float:
+        return 1 / math.sqrt(INITIAL_RATE) if matrix.reads_spikes else 1.0
+
     nn.init.orthogonal_(model.emb.weight, gain=1e-4 * math.sqrt(max(model.emb.weight.shape)))
-    nn.init.orthogonal_(model.head.weight, gain=0.5 * (lift if model.config.spiking_head else 1.0))
+    nn.init.orthogonal_(model.head.weight, gain=0.5 * lift(model.head))
     for block in cast(Any, model.blocks):
         for zero in (block.att.key, block.att.receptance, block.att.output, block.ffn.value, block.ffn.receptance):
             nn.init.zeros_(zero.weight)
-        nn.init.orthogonal_(block.att.value.weight, gain=lift)
-        nn.init.orthogonal_(block.ffn.key.weight, gain=2 * lift)  # gain sqrt(rows / columns)
+        nn.init.orthogonal_(block.att.value.weight, gain=lift(block.att.value))
+        nn.init.orthogonal_(block.ffn.key.weight, gain=2 * lift(block.ffn.key))  # gain sqrt(rows / columns)

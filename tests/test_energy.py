@@ -1,19 +1,19 @@
 """Energy: counts from shapes and from runs that agree, and prices that meet hand-worked figures to three digits."""
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from exporters import nir as exporter
 from hw_sim import Simulator
 from hw_sim.energy import break_even, price, profiles, shapes
-from hw_sim.energy.measure import counted
+from hw_sim.energy.measure import counted, variant_of
 from hw_sim.energy.memory import Level, Memory
 from hw_sim.energy.paper import paper_table1
 from hw_sim.energy.schema import Shape
-from hw_sim.energy.shapes import CANONICAL, CONTINUOUS, SPIKE_DRIVEN
 from hw_sim.energy.work import AC, MAC, MatrixWork, Tensor, Work
-from spikegpt.config import preset
-from tests.conftest import OLD, VOCAB, lively_model
+from spikegpt.config import CANONICAL, CONTINUOUS, SPIKE_DRIVEN, VARIANTS, Variant, preset
+from tests.conftest import OLD, VOCAB, lively_model, torch_run
 
 SHAPE = Shape(12, 512, 5458)  # the 45m preset with the vocabulary of enwik8's characters
 
@@ -129,6 +129,24 @@ def test_work_from_shapes_is_that_of_the_plan(variant, tokens):
 
     skip = ("activations",) if kind == SPIKE_DRIVEN else ()
     assert moved(run, skip) == moved(derived, skip)
+
+
+def test_a_variant_is_one_line_that_says_where_its_lifs_stand(monkeypatch, tokens):
+    """Model, graph, plan and work from shapes follow, in a variant that nobody has: spikes drive attention alone."""
+    monkeypatch.setitem(VARIANTS, "mine", Variant(before=("att",), behind=("ffn",), tau=1.0))
+    model = lively_model("mine", tau=1.0)
+    graph = exporter.export(model)
+    assert variant_of(graph) == "mine"
+    simulator = Simulator.from_nir(graph)
+    result = simulator.run(tokens, record=True)
+    _, taps = torch_run(model, tokens)
+    assert {name.split("_")[1] for name in taps} == {"att", "ffn"}
+    assert all(np.array_equal(train, result.spikes[name]) for name, train in taps.items())
+    run, derived = counted("mine", simulator.plan, result), shapes.spikegpt("mine", "mine", Shape(2, 24, VOCAB))
+    n = len(tokens)
+    assert {c: {k: v // n for k, v in kinds.items()} for c, kinds in run.components.items()} == derived.components
+    assert (run.neurons, run.dense, run.state_words) == (derived.neurons * n, derived.dense * n, derived.state_words)
+    assert sum(m.dense for m in result.matrices if m.spike_fed) == model.config.spike_synapses * n
 
 
 def test_canonical_element_wise_work_is_the_hand_count():

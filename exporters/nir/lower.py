@@ -12,7 +12,7 @@ import numpy as np
 from exporters.nir.passes import PASSES
 from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, TokenShift
 from hw_sim.graph.origin import SOURCE, with_tokenizer
-from spikegpt.config import CANONICAL, LEAST_THRESHOLD, SPIKE_DRIVEN, VARIANTS
+from spikegpt.config import LEAST_THRESHOLD, VARIANTS
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
@@ -65,9 +65,9 @@ def translate(model: Any) -> nir.NIRGraph:
     x = _norm(graph, "embedding_ln", model.blocks[0].ln0, "embedding")
     for i, block in enumerate(model.blocks):
         branch = _attention(graph, f"block{i}_att", cfg, block.att, block.ln1, x)
-        x = _residual(graph, f"block{i}_att_residual", cfg, x, branch)
+        x = _residual(graph, f"block{i}_att", cfg, "att" in cfg.lifs.behind, x, branch)
         branch = _feed_forward(graph, f"block{i}_ffn", cfg, block.ffn, block.ln2, x)
-        x = _residual(graph, f"block{i}_ffn_residual", cfg, x, branch)
+        x = _residual(graph, f"block{i}_ffn", cfg, "ffn" in cfg.lifs.behind, x, branch)
     if cfg.spiking_head:
         h = _current(graph, "head", cfg, model.ln_out, _normal(graph, "head_ln", model.ln_out, x))
     else:
@@ -89,7 +89,7 @@ def _attention(graph: _Builder, p: str, cfg: Any, att: Any, norm: Any, x: str) -
     wkv = graph.join(f"{p}_wkv", WKV(decay, _array(att.time_first)), k, v)
     gate = graph.add(f"{p}_gate", Sigmoid(np.array([cfg.n_embd])), r)
     y = graph.join(f"{p}_gated", Multiply(np.array([cfg.n_embd])), gate, wkv)
-    if cfg.variant == SPIKE_DRIVEN:
+    if att.reads_spikes:
         y = graph.add(f"{p}_gain", nir.Scale(_array(att.gain)), y)
         y = graph.add(f"{p}_output_lif", _lif(cfg, cfg.n_embd), y)
     return graph.add(f"{p}_output", nir.Linear(_array(att.output.weight)), y)
@@ -98,7 +98,7 @@ def _attention(graph: _Builder, p: str, cfg: Any, att: Any, norm: Any, x: str) -
 def _feed_forward(graph: _Builder, p: str, cfg: Any, ffn: Any, norm: Any, x: str) -> str:
     k, r = _read(graph, p, cfg, ffn, norm, x, {"key": "k", "receptance": "r"})
     width = ffn.key.weight.shape[0]
-    if cfg.variant == SPIKE_DRIVEN:
+    if ffn.reads_spikes:
         hidden = graph.add(f"{p}_value_lif", _lif(cfg, width), k)
     else:
         hidden = graph.add(f"{p}_relu2", SquaredReLU(np.array([width])), k)
@@ -115,16 +115,16 @@ def _read(graph: _Builder, p: str, cfg: Any, half: Any, norm: Any, x: str, matri
         read = graph.add(f"{p}_{part}_mix", mix, h)
         if cfg.late_norms:
             read = _current(graph, f"{p}_{part}", cfg, norm, read)
-        elif cfg.variant == SPIKE_DRIVEN:
+        elif half.reads_spikes:
             read = graph.add(f"{p}_{part}_lif", _lif(cfg, cfg.n_embd), read)
         outputs.append(graph.add(f"{p}_{part}", nir.Linear(_array(getattr(half, part).weight)), read))
     return outputs
 
 
-def _residual(graph: _Builder, name: str, cfg: Any, x: str, branch: str) -> str:
-    if cfg.variant == CANONICAL:
-        branch = graph.add(name.replace("_residual", "_lif"), _lif(cfg, cfg.n_embd), branch)
-    return graph.add(name, nir.Scale(np.ones(cfg.n_embd, np.float32)), x, branch)
+def _residual(graph: _Builder, p: str, cfg: Any, fires: bool, x: str, branch: str) -> str:
+    if fires:
+        branch = graph.add(f"{p}_lif", _lif(cfg, cfg.n_embd), branch)
+    return graph.add(f"{p}_residual", nir.Scale(np.ones(cfg.n_embd, np.float32)), x, branch)
 
 
 def _norm(graph: _Builder, name: str, ln: Any, x: str) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 from msgspec import Struct
 
 from hw_sim.energy.schema import Assumption, Shape
-from hw_sim.energy.shapes import CONTINUOUS, spikegpt
+from hw_sim.energy.shapes import spikegpt
 from hw_sim.energy.work import Work
+from spikegpt.config import CONTINUOUS
 from spikegpt.documents import parse_document
 
 

@@ -10,8 +10,8 @@ from hw_sim.energy.dense_models import DenseModels, shipped_sweeps
 from hw_sim.energy.entries import Costs, Entry, prompt_of
 from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, DensePoint, EqualCost, EqualQuality
 from hw_sim.energy.settings import Settings
-from hw_sim.energy.shapes import CONTINUOUS
 from hw_sim.energy.work import Work
+from spikegpt.config import CONTINUOUS
 
 HERE = "this report"
 NONE_MEASURED = "no dense models of equal quality measured on this text"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from hw_sim.energy.chips import STATIC
 from hw_sim.energy.schema import SCHEMA, Report
+from spikegpt.config import SPIKE_DRIVEN
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 
@@ -173,7 +174,7 @@ def differences(before: Compared, after: Compared) -> list[str]:
 
 def silent(row: OwnRow, model: dict[str, Any]) -> bool:
     """Whether a spike-driven model's body does nothing: by its structure it should."""
-    return model.get("variant") == "spike-driven" and not row.effective_acs
+    return model.get("variant") == SPIKE_DRIVEN and not row.effective_acs
 
 
 def _operations(row: OwnRow) -> dict[str, float]:

@@ -14,10 +14,11 @@ from hw_sim.energy.schema import Shape
 from hw_sim.energy.vectors import Operation, vector_work
 from hw_sim.energy.work import AC, GRADED, MAC, MatrixWork, Tensor, Work
 from hw_sim.graph import reference
-from hw_sim.graph.wiring import Wiring
+from hw_sim.graph.wiring import NEURONS, Wiring
 from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
 from hw_sim.run.streams import next_token_nats, token_nats
+from spikegpt.config import HALVES, VARIANTS
 from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
@@ -134,9 +135,11 @@ def variant_of(graph: nir.NIRGraph) -> str:
     """Which variant a SpikeGPT graph is, by its structure. Raises UserError for other networks."""
     if "block0_att_key" not in graph.nodes or "head" not in graph.nodes:
         raise UserError("this graph is not a SpikeGPT: it has no node block0_att_key or head")
-    if "block0_att_key_lif" in graph.nodes:
-        return "spike-driven"
-    return "canonical" if "block0_att_lif" in graph.nodes else "continuous"
+    before, behind = (tuple(half for half in HALVES if f"block0_{half}{at}_lif" in graph.nodes) for at in ("_key", ""))
+    for name, variant in VARIANTS.items():
+        if (variant.before, variant.behind) == (before, behind):
+            return name
+    raise UserError(f"this graph is none of {', '.join(VARIANTS)}: the LIFs of its first block stand elsewhere")
 
 
 def shape_of(plan: Plan) -> Shape:
@@ -152,7 +155,7 @@ def bits_per_byte(logits: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer) 
 
 
 def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> tuple[dict[str, dict[str, float]], dict[str, np.ndarray]]:
-    """What matrix inputs look like by their values alone, and the spikes (T, n) of every LIF node.
+    """What matrix inputs look like by their values alone, and the spikes (T, n) of every population.
 
     A dead layer looks binary, so structure decides the class.
     """
@@ -167,7 +170,7 @@ def observe(graph: nir.NIRGraph, tokens: np.ndarray) -> tuple[dict[str, dict[str
                 "binary": float(((drive == 0) | (drive == 1)).mean()),
                 "integers": float((drive == np.round(drive)).mean()),
             }
-        elif isinstance(graph.nodes[name], nir.LIF):
+        elif isinstance(graph.nodes[name], NEURONS):
             spikes[name] = out > 0
 
     reference.run(graph, tokens, see)

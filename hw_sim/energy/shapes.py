@@ -6,12 +6,12 @@ from hw_sim.energy.schema import Assumption, Shape
 from hw_sim.energy.vectors import Operation, vector_work
 from hw_sim.energy.work import AC, DECODE, MAC, PREFILL, TERNARY, MatrixWork, Tensor, Work, merged
 from hw_sim.plan import Op
+from spikegpt.config import HALVES, SPIKE_DRIVEN, VARIANTS
 
 PARTS = {  # part of a block -> (fan-in, fan-out) in units of d
     "att_key": (1, 1), "att_value": (1, 1), "att_receptance": (1, 1), "att_output": (1, 1),
     "ffn_key": (1, 4), "ffn_receptance": (1, 1), "ffn_value": (4, 1),
 }  # fmt: skip
-SPIKE_DRIVEN, CANONICAL, CONTINUOUS = "spike-driven", "canonical", "continuous"
 HEAD_WIDTH = 64  # of attention
 
 
@@ -35,34 +35,36 @@ def spikegpt(
     0 or 1, two bits each.
     """
     n, d = shape.n_layer, shape.d
-    spiking = variant == SPIKE_DRIVEN
-    given = density if isinstance(density, Mapping) else dict.fromkeys(PARTS if spiking else ("ffn_value",), density)
+    fed, newest = spike_fed(variant), spiking_head and variant == SPIKE_DRIVEN
+    given = density if isinstance(density, Mapping) else dict.fromkeys((*fed, "ffn_value"), density)
     share = {part: given.get(part, 1.0) for part in PARTS}
     mean = sum(share[part] * a * b for part, (a, b) in PARTS.items()) / sum(a * b for a, b in PARTS.values())
-    on_head = given.get("head", mean) if spiking and spiking_head else 1.0
-    kind = AC if spiking else TERNARY if ternary else MAC
+    on_head = given.get("head", mean) if newest else 1.0
+    kinds = {part: AC if part in fed else TERNARY if ternary else MAC for part in PARTS}
     block = [
-        MatrixWork(part, kind, round(share[part] * a * b * d * d), a * b * d * d, a * b * d * d, b * d,
+        MatrixWork(part, kinds[part], round(share[part] * a * b * d * d), a * b * d * d, a * b * d * d, b * d,
                    2 if ternary else None)
         for part, (a, b) in PARTS.items()
     ]  # fmt: skip
     read = {m.name: round(m.effective / m.fan_out) for m in block}
     dense = d * shape.vocab
-    head = MatrixWork(
-        "head", AC if spiking and spiking_head else MAC, round(on_head * dense), dense, dense, shape.vocab
-    )
+    head = MatrixWork("head", AC if newest else MAC, round(on_head * dense), dense, dense, shape.vocab)
     read["head"] = round(head.effective / head.fan_out)
     found = vector_work(operations(variant, shape, read, spiking_head))
-    lifs = {SPIKE_DRIVEN: 10, CANONICAL: 2, CONTINUOUS: 0}[variant] * n * d
-    sent = sum(read[part] for part in PARTS) * n if spiking else 0
-    if spiking and spiking_head:
-        lifs, sent = lifs + d, sent + read["head"]
+    behind = len(VARIANTS[variant].behind) * n * d  # neurons that read sums, and are all updated
+    before = sum(PARTS[part][0] for part in fed) * n * d + newest * d
+    sent = sum(read[part] for part in fed) * n + newest * read["head"]
     return Work(
         name, 1, (*named(block, n), head), found.components, found.channels,
-        (*found.tensors, Tensor("embedding", shape.vocab * d, d)), counted=False, neurons=lifs,
-        active=sent if spiking else lifs, spikes=sent, state_words=5 * n * d + lifs, prompt=prompt,
+        (*found.tensors, Tensor("embedding", shape.vocab * d, d)), counted=False, neurons=before + behind,
+        active=sent + behind, spikes=sent, state_words=5 * n * d + before + behind, prompt=prompt,
         assumptions=assumptions,
     )  # fmt: skip
+
+
+def spike_fed(variant: str) -> tuple[str, ...]:
+    """The parts of a block whose matrices read spikes."""
+    return tuple(part for part in PARTS if part.split("_")[0] in VARIANTS[variant].before)
 
 
 def operations(variant: str, shape: Shape, read: Mapping[str, int], spiking_head: bool) -> list[Operation]:
@@ -71,27 +73,26 @@ def operations(variant: str, shape: Shape, read: Mapping[str, int], spiking_head
     Spike-driven, neurons are memoryless and gains lie in thresholds; with a spiking head norms are bare.
     """
     d, v, n = shape.d, shape.vocab, shape.n_layer
-    spiking = variant == SPIKE_DRIVEN
-    newest = spiking and spiking_head
-    lif, norm = Operation(Op.LIF, d, marked=spiking), Operation(Op.LAYER_NORM, d, marked=newest)
+    fed, newest, memoryless = spike_fed(variant), spiking_head and variant == SPIKE_DRIVEN, VARIANTS[variant].tau == 1
+    lif, norm = Operation(Op.LIF, d, marked=memoryless), Operation(Op.LAYER_NORM, d, marked=newest)
 
     def matrix(part: str) -> list[Operation]:
         a, b = PARTS[part]
-        if spiking:
+        if part in fed:
             return [Operation(Op.EVENTS, b * d, a * d, read[part])]
         return [Operation(Op.SPARSE if part == "ffn_value" else Op.DENSE, b * d, a * d, a * d)]
 
     def shifted(part: str) -> list[Operation]:
         mixed = [Operation(Op.SCALE, d), Operation(Op.SCALE, d), Operation(Op.ADD, d)]
-        return mixed + [lif] * spiking + matrix(part)
+        return mixed + [lif] * (part in fed) + matrix(part)
 
     delay = [norm, Operation(Op.DELAY_READ, d), Operation(Op.DELAY_WRITE, d)]
     gate = [Operation(Op.SIGMOID, d), Operation(Op.MULTIPLY, d)]
-    ends = [lif] * (variant == CANONICAL) + [Operation(Op.ADD, d)]  # residual
+    ends = {half: [lif] * (half in VARIANTS[variant].behind) + [Operation(Op.ADD, d)] for half in HALVES}  # residual
     attention = [*delay, *shifted("att_value"), *shifted("att_key"), *shifted("att_receptance"), Operation(Op.WKV, d),
-                 *gate, *[lif] * spiking, *matrix("att_output"), *ends]  # fmt: skip
-    hidden = Operation(Op.LIF if spiking else Op.SQUARED_RELU, 4 * d, marked=spiking)
-    ffn = [*delay, *shifted("ffn_key"), hidden, *matrix("ffn_value"), *shifted("ffn_receptance"), *gate, *ends]
+                 *gate, *[lif] * ("att_output" in fed), *matrix("att_output"), *ends["att"]]  # fmt: skip
+    hidden = Operation(Op.LIF, 4 * d, marked=memoryless) if "ffn_value" in fed else Operation(Op.SQUARED_RELU, 4 * d)
+    ffn = [*delay, *shifted("ffn_key"), hidden, *matrix("ffn_value"), *shifted("ffn_receptance"), *gate, *ends["ffn"]]
     head = [lif, Operation(Op.EVENTS, v, d, read["head"])] if newest else [Operation(Op.DENSE, v, d, d)]
     around = [Operation(Op.EMBED, d), norm, *head]
     return [o._replace(copies=n) for o in attention + ffn] + around

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from hw_sim.energy.schema import OPERATIONS, Column, Finding, Report, Row
+from spikegpt.config import SPIKE_DRIVEN
 
 EQUAL_QUALITY = "equal quality"  # stem of the rival that is no row: the cheapest models that predict as well
 LABELS = {
@@ -91,7 +92,7 @@ def title(report: Report) -> str:
 
 def verdict(report: Report) -> str:
     """One sentence: how many times the subject's energy its rivals take, each with its range over all prices."""
-    if report.subject.variant == "spike-driven" and not report.subject.effective_acs:
+    if report.subject.variant == SPIKE_DRIVEN and not report.subject.effective_acs:
         return report.findings[0].text  # dead: no saving is claimed
     found = rivals(report)
     if not found:

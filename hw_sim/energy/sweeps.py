@@ -9,8 +9,9 @@ from hw_sim.energy.entries import Entry, prompt_of
 from hw_sim.energy.price import price
 from hw_sim.energy.schema import Shape
 from hw_sim.energy.settings import Settings
-from hw_sim.energy.shapes import SPIKE_DRIVEN, gpt, spikegpt
+from hw_sim.energy.shapes import gpt, spikegpt
 from hw_sim.energy.work import Work
+from spikegpt.config import SPIKE_DRIVEN
 
 CONTEXTS = [2**i for i in range(15)]
 RATES = [0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0]
