@@ -10,11 +10,11 @@ import pytest
 from exporters import nir as exporter
 from hw_sim.energy import dense_models, entries, front, profiles, report
 from hw_sim.energy.baselines import BASELINES
-from hw_sim.energy.compare import comparable
 from hw_sim.energy.markdown import document
 from hw_sim.energy.measure import measure, token_nats
 from hw_sim.energy.page import page
 from hw_sim.energy.page.charts import charts
+from hw_sim.energy.ratios import comparable
 from hw_sim.energy.schema import DensePoint, Report, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.shapes import PARTS

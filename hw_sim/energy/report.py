@@ -8,13 +8,13 @@ import msgspec
 from hw_sim.energy import break_even, paper
 from hw_sim.energy.activity import activity
 from hw_sim.energy.chips import ChipColumn, RowCounts, Site, chip_column
-from hw_sim.energy.compare import compare, in_short
 from hw_sim.energy.compressors import Compressed
 from hw_sim.energy.entries import Entry, analytic, derived, measured, prompt_of, row, transformers
 from hw_sim.energy.front import equal_quality
 from hw_sim.energy.host import Host
 from hw_sim.energy.price import costs
 from hw_sim.energy.quality import BLOCK, DRAWS, LEVEL, SEED, TextRead
+from hw_sim.energy.ratios import compare, in_short
 from hw_sim.energy.scenarios import scenarios
 from hw_sim.energy.schema import Assumption, Report, Row, Shape
 from hw_sim.energy.settings import Settings

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import product
 
-from hw_sim.energy.compare import compare
 from hw_sim.energy.entries import Entry
 from hw_sim.energy.price import costs
+from hw_sim.energy.ratios import compare
 from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, Scenario
 from hw_sim.energy.settings import Settings
 
