@@ -14,8 +14,7 @@ import numpy as np
 from exporters.loihi.settings import Settings
 from hw_sim import Result, Simulator
 from hw_sim.counts.counts import Counts, nonzero_operations
-from hw_sim.plan import Op, Plan
-from hw_sim.plan import fixed_point as fp
+from hw_sim.plan import Plan
 from hw_sim.plan.interpreter import Interpreter
 from hw_sim.run.streams import score
 from spikegpt.corpus import load_corpus
@@ -184,20 +183,13 @@ def largest_numbers(plan: Plan, tokens: np.ndarray) -> tuple[Range, ...]:
 
     for token in tokens:
         for i, name in enumerate(plan.names):
-            operation, row = plan.operation(i), plan.row(i)
-            inputs, held = interpreter.signals[row.x : row.x + row.n_in].copy(), interpreter.state[plan.held(i)]
-            if row.op == Op.LIF:
-                decay = plan.parameters(i)[0].astype(np.int64)
-                see("LIF input", inputs, name)
-                see("membrane", fp.kept(held, decay) + (inputs << fp.CURRENT_SHIFT), name)
-            elif row.op == Op.LAYER_NORM:
-                see("LayerNorm input", inputs, name)
+            operation, _, given, x, _, state, y = interpreter.bound[i]
+            read, before = x if x is None else x.copy(), state.copy()  # y may lie where x did
             interpreter.execute(i, int(token))
-            if row.op == Op.WKV:
-                see("WKV numerator", held[: row.n_out], name)
+            for kind, values in operation.inside(given, read, before, state).items():
+                see(kind, values, name)
             if operation.writes and not operation.fires:
-                made = interpreter.signals[row.y : row.y + row.n_out]
-                see("matrix sum" if operation.matrix else "message", made, name)
+                see("matrix sum" if operation.matrix else "message", y, name)
     return tuple(Range(kind, *seen[kind], bits) for kind, bits in FIELDS.items() if kind in seen)
 
 

@@ -51,11 +51,10 @@ def chains(plan: Plan) -> tuple[Chain, ...]:
 
 def sole_lif(plan: Plan, i: int) -> int | None:
     """The row of the LIF that reads all that row i leaves at its y, None where another row reads it."""
-    made, readers = plan.row(i), plan.readers[i]
-    if len(readers) != 1:
+    population = plan.driven(i)
+    if population is None or plan.readers[i] != (population.row,) or population.neurons != plan.row(i).n_out:
         return None
-    row = plan.row(readers[0])
-    return readers[0] if row.op == Op.LIF and (row.x, row.n_in) == (made.y, made.n_out) else None
+    return population.row if plan.row(population.row).op == Op.LIF else None  # the one neuron that a .net file spells
 
 
 def write_nets(plan: Plan, folder: Path) -> list[dict]:

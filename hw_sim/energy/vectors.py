@@ -20,11 +20,10 @@ COMPONENTS = {  # operation of the plan -> component, as prices name it
     Op.SCALE: "mixing",  # token shift, gain
     Op.ADD: "mixing",  # token shift, residual
     Op.SQUARED_RELU: "squared_relu",
-    Op.LIF: "neurons",
-    Op.IF: "neurons",
     Op.LI: "neurons",
     Op.OFFSET: "mixing",
     Op.POOL: "mixing",
+    **{op: "neurons" for op, operation in OPERATIONS.items() if operation.fires},
 }
 # Element-wise operations a channel of what a Transformer or an LSTM has besides; softmax: a score, its maximum kept.
 OTHERS: dict[str, dict[str, int]] = {

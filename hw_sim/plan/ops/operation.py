@@ -117,6 +117,11 @@ class Operation:
     def reach(self, given: Given, x: int = 0, z: int = 0) -> int:
         return x
 
+    def inside(self, given: Given, x: Any, before: Any, after: Any) -> Mapping[str, np.ndarray]:
+        """What fields of a chip hold besides y, by kind, of a step in integers from x and the state before to that
+        after; nothing is saturated."""
+        return {}
+
 
 def largest(values: np.ndarray) -> int:
     """The largest magnitude among integers."""

@@ -38,6 +38,9 @@ class Lif(Operation):
     def reach(self, given, x=0, z=0):
         return fp.ONE
 
+    def inside(self, given, x, before, after):
+        return {"LIF input": x, "membrane": fp.kept(before[0], given.parameters[0]) + (x << fp.CURRENT_SHIFT)}
+
 
 class If(Operation):
     """Integrate-and-fire neurons in floats: v += r x (those of an integer plan are LIFs of decay 0)."""
@@ -133,3 +136,6 @@ class Wkv(Operation):
     def reach(self, given, x=0, z=0):
         decay = given.parameters[0].astype(np.int64)
         return fp.wkv_reach(x, z, int((-decay).min()) / (1 << fp.EXPONENT_BITS))
+
+    def inside(self, given, x, before, after):
+        return {"WKV numerator": after[0]}

@@ -139,6 +139,9 @@ class LayerNorm(Operation):
         normal = (isqrt(given.row.n_in) + 1) * (65 << fp.NORM_BITS - 6)
         return (normal * weight >> fp.NORM_BITS + fp.GAIN_BITS - fp.FRACTION_BITS) + bias + 1
 
+    def inside(self, given, x, before, after):
+        return {"LayerNorm input": x}
+
 
 class Sigmoid(Operation):
     """y = 1 / (1 + e^-x)."""
