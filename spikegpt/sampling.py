@@ -8,7 +8,7 @@ import numpy as np
 from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
-CONTEXT = 8  # tokens decoded together
+CONTEXT = 8  # tokens decoded together; DecodeStream of `tokenizers` gives up on byte tokens that make no UTF-8
 INCOMPLETE = "\N{REPLACEMENT CHARACTER}".encode()
 
 

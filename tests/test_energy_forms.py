@@ -10,7 +10,8 @@ from cli import tables as terminal
 from cli.commands import cli
 from hw_sim.energy import cite, detail_tables, summary
 from hw_sim.energy.markdown import FILES, document
-from tests.energy_example import COLUMNS, HOSTILE, example
+from tests.energy_example import HOSTILE, example
+from tests.energy_parts import COLUMNS
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from hw_sim.energy.page.charts import charts, settings, state_of
 from hw_sim.energy.summary import microjoules, verdict
 from spikegpt.escape import printable
 from tests.conftest import BROWSER
-from tests.energy_example import COLUMNS, HOSTILE, example
+from tests.energy_example import HOSTILE, example
+from tests.energy_parts import COLUMNS
 
 pytestmark = pytest.mark.browser
 WAIT = 120_000  # milliseconds, on a busy machine
