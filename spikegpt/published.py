@@ -71,24 +71,9 @@ def infer_config(weights: Mapping[str, Tensor], variant: str | None, binary: boo
     Returns the configuration and what was taken for granted, in words. Raises UserError when the names and shapes are
     not those of a SpikeGPT.
     """
-    embedding = weights[EMBEDDING]
-    if embedding.ndim != 2 or not embedding.numel():
-        raise UserError(f"{EMBEDDING} has shape {tuple(embedding.shape)}, not that of a matrix")
-    vocab, d = embedding.shape
-    numbers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
-    layers = len(numbers)
-    if numbers != {str(i) for i in range(layers)} or not layers:
-        raise UserError(f"its blocks are numbered {', '.join(sorted(numbers)[:8])}, not from 0: a part of a model")
-    if variant is None and "blocks.0.att.gain" in weights:
-        raise UserError(
-            "blocks.0.att.gain: a spike-driven state dict without its configuration; save it with spikegpt.save, or "
-            "name --variant spike-driven (time constant 1, threshold 1)"
-        )
-    if variant is None and "position.weight" in weights:
-        raise UserError(
-            "position.weight: a Transformer's state dict without its configuration; save it with spikegpt.save, or "
-            "name --variant transformer"
-        )
+    vocab, d, layers = _sizes(weights)
+    if variant is None:
+        _refuse_unsaid(weights)
     taken, named = variant or CANONICAL, binary is not None
     binary = vocab != RAW_VOCAB if binary is None else binary
     context = len(weights["position.weight"]) if taken == TRANSFORMER and "position.weight" in weights else 1024
@@ -104,6 +89,31 @@ def infer_config(weights: Mapping[str, Tensor], variant: str | None, binary: boo
         why = "the released training binarises" if binary else f"the released models of {RAW_VOCAB:,} tokens are run so"
         unsure.append(f"--embedding {other} if it was made so ({why})")
     return config, f"a state dict without a configuration, taken as {said}" + "".join(f"; {text}" for text in unsure)
+
+
+def _sizes(weights: Mapping[str, Tensor]) -> tuple[int, int, int]:
+    """Vocabulary, width and number of layers."""
+    embedding = weights[EMBEDDING]
+    if embedding.ndim != 2 or not embedding.numel():
+        raise UserError(f"{EMBEDDING} has shape {tuple(embedding.shape)}, not that of a matrix")
+    numbers = {name.split(".")[1] for name in weights if name.startswith("blocks.")}
+    if numbers != {str(i) for i in range(len(numbers))} or not numbers:
+        raise UserError(f"its blocks are numbered {', '.join(sorted(numbers)[:8])}, not from 0: a part of a model")
+    return *embedding.shape, len(numbers)
+
+
+def _refuse_unsaid(weights: Mapping[str, Tensor]) -> None:
+    """Raise UserError for a model that is not the released one, where nobody said which it is."""
+    if "blocks.0.att.gain" in weights:
+        raise UserError(
+            "blocks.0.att.gain: a spike-driven state dict without its configuration; save it with spikegpt.save, or "
+            "name --variant spike-driven (time constant 1, threshold 1)"
+        )
+    if "position.weight" in weights:
+        raise UserError(
+            "position.weight: a Transformer's state dict without its configuration; save it with spikegpt.save, or "
+            "name --variant transformer"
+        )
 
 
 def _is_embedding(name: Any) -> bool:

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from hw_sim.energy import price
 from hw_sim.energy.dense_models import DenseModels, shipped_sweeps
 from hw_sim.energy.entries import Costs, Entry, prompt_of
-from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, DensePoint, EqualCost, EqualQuality
+from hw_sim.energy.schema import ALL_OPERATIONS, OPERATIONS, DensePoint, EqualCost, EqualQuality, Shape
 from hw_sim.energy.settings import Settings
 from hw_sim.energy.work import Work
 from spikegpt.config import CONTINUOUS
@@ -16,6 +16,7 @@ from spikegpt.config import CONTINUOUS
 HERE = "this report"
 NONE_MEASURED = "no dense models of equal quality measured on this text"
 Joules = dict[str, dict[str, float]]  # column -> alternative ("" for none) -> cost, in joules or operations
+Costed = tuple[DensePoint, Joules]
 
 
 def equal_quality(entries: Sequence[Entry], settings: Settings, priced: Mapping[str, Costs]) -> EqualQuality:
@@ -27,31 +28,12 @@ def equal_quality(entries: Sequence[Entry], settings: Settings, priced: Mapping[
     run = [e for e in entries if e.measurement and e.role in ("subject", "candidate")]
     if not run or run[0].measurement is None:
         return EqualQuality(available=False, reason="nothing was run")
-    first = run[0].measurement
-    same = [e for e in run if e.measurement and e.measurement.text_sha256 == first.text_sha256]
     sweep, n = _sweep_of(run[0])
-    tokens = n or len(first.tokens)
-    costs: dict[str, Joules] = {}
-    points = []
-    for e in same:
-        assert e.measurement is not None
-        costs[e.name] = _costs(e.work, priced[e.name])
-        points.append(_point(e.name, e.work.spiking, HERE, e, e.measurement.bits_per_byte_of(tokens), costs[e.name]))
-    for e in entries:  # Transformers that were trained
-        if e.quality and e.quality.tokens == tokens:
-            costs[e.name] = _costs(e.work, priced[e.name])
-            points.append(_point(e.name, False, HERE, e, e.quality.bits_per_byte, costs[e.name]))
-    known = {(p.shape, p.bits_per_byte) for p in points}
-    for model in sweep.models if sweep else ():
-        quality = model.bits_per_byte[str(n)]
-        if model.variant != CONTINUOUS or any(s == model.shape and abs(q - quality) < 1e-4 for s, q in known):
-            continue  # the very model was run here
-        work = model.work(prompt_of(settings))
-        costs[model.name] = _costs(work, price.costs(work, settings))
-        points.append(
-            DensePoint(name=model.name, spiking=False, source=f"shipped data: {sweep.text}" if sweep else "",
-                       shape=model.shape, bits_per_byte=quality, cost={k: v[""] for k, v in costs[model.name].items()})
-        )  # fmt: skip
+    tokens = n or len(run[0].measurement.tokens)
+    found = [*_run_here(run, tokens, priced), *_trained(entries, tokens, priced)]
+    if sweep:
+        found += _shipped(sweep, str(n), [point for point, _ in found], settings)
+    points, costs = [point for point, _ in found], {point.name: cost for point, cost in found}
     dense = [p for p in points if not p.spiking]
     columns = (OPERATIONS, ALL_OPERATIONS, *(c.name for c in settings.columns))
     fronts = {c: tuple(p.name for p in front(points, c)) for c in columns if any(c in p.cost for p in points)}
@@ -67,6 +49,33 @@ def equal_quality(entries: Sequence[Entry], settings: Settings, priced: Mapping[
     return EqualQuality(
         available=True, reason="", tokens=tokens, points=tuple(points), fronts=fronts, verdicts=tuple(verdicts)
     )
+
+
+def _run_here(run: Sequence[Entry], tokens: int, priced: Mapping[str, Costs]) -> Iterator[Costed]:
+    """The rows that were run on the text of the first."""
+    text = run[0].measurement.text_sha256 if run[0].measurement else ""
+    for e in run:
+        if e.measurement and e.measurement.text_sha256 == text:
+            quality = e.measurement.bits_per_byte_of(tokens)
+            yield _point(e.name, e.work.spiking, HERE, e.shape, quality, _costs(e.work, priced[e.name]))
+
+
+def _trained(entries: Sequence[Entry], tokens: int, priced: Mapping[str, Costs]) -> Iterator[Costed]:
+    """Transformers that were trained and scored on so many tokens."""
+    for e in entries:
+        if e.quality and e.quality.tokens == tokens:
+            yield _point(e.name, False, HERE, e.shape, e.quality.bits_per_byte, _costs(e.work, priced[e.name]))
+
+
+def _shipped(sweep: DenseModels, n: str, known: Sequence[DensePoint], settings: Settings) -> Iterator[Costed]:
+    """The shipped models without spikes, but for those that were run here and are `known`."""
+    for model in sweep.models:
+        quality = model.bits_per_byte[n]
+        here = any(p.shape == model.shape and abs(p.bits_per_byte - quality) < 1e-4 for p in known)
+        if model.variant == CONTINUOUS and not here:
+            work = model.work(prompt_of(settings))
+            costs = _costs(work, price.costs(work, settings))
+            yield _point(model.name, False, f"shipped data: {sweep.text}", model.shape, quality, costs)
 
 
 def _sweep_of(entry: Entry) -> tuple[DenseModels | None, int]:
@@ -86,9 +95,10 @@ def _costs(work: Work, priced: Costs) -> Joules:
     return found | {column: {a: e.total_j for a, e in energies.items()} for column, energies in priced.items()}
 
 
-def _point(name: str, spiking: bool, source: str, entry: Entry, quality: float, costs: Joules) -> DensePoint:
-    return DensePoint(name=name, spiking=spiking, source=source, shape=entry.shape, bits_per_byte=quality,
-                      cost={k: v[""] for k, v in costs.items()})  # fmt: skip
+def _point(name: str, spiking: bool, source: str, shape: Shape, quality: float, costs: Joules) -> Costed:
+    point = DensePoint(name=name, spiking=spiking, source=source, shape=shape, bits_per_byte=quality,
+                       cost={k: v[""] for k, v in costs.items()})  # fmt: skip
+    return point, costs
 
 
 def front(points: Sequence[DensePoint], column: str) -> list[DensePoint]:

@@ -46,6 +46,15 @@ def _check_values(name: str, node: nir.NIRNode) -> None:
         raise UserError(f"node {name!r} is a {type(node).__name__}, which is not supported; known: {known}")
     if "/" in name or not name:
         raise UserError(f"node {name!r}: a name needs at least one character and no '/'")
+    _check_arrays(name, node)
+    if isinstance(node, WINDOWS):
+        geometry(name, node, tuple(int(n) for n in np.ravel(_told(name, node))))
+    _check_times(name, node)
+    if not 0 < width(node) <= MAX_VALUES or not 0 < width(node, "input") <= MAX_VALUES:
+        raise UserError(f"node {name!r}: {width(node)} values a time step; 1 to {MAX_VALUES:,} can be run")
+
+
+def _check_arrays(name: str, node: nir.NIRNode) -> None:
     for field, value in vars(node).items():
         if not isinstance(value, np.ndarray):
             continue
@@ -57,8 +66,9 @@ def _check_values(name: str, node: nir.NIRNode) -> None:
             raise UserError(f"node {name!r}: {field} holds NaN or infinite values")
     if isinstance(node, nir.Affine) and node.bias.shape != node.weight.shape[:1]:
         raise UserError(f"node {name!r}: bias has shape {node.bias.shape}, weight {node.weight.shape}")
-    if isinstance(node, WINDOWS):
-        geometry(name, node, tuple(int(n) for n in np.ravel(_told(name, node))))
+
+
+def _check_times(name: str, node: nir.NIRNode) -> None:
     for field in TIME_CONSTANTS:
         tau = getattr(node, field, None)
         if tau is not None and np.any(tau <= 0):
@@ -67,8 +77,6 @@ def _check_values(name: str, node: nir.NIRNode) -> None:
             raise UserError(f"node {name!r}: a step of {DT} s is longer than its time constant, {float(np.min(tau))} s")
     if isinstance(node, nir.Delay) and np.any(node.delay <= 0):
         raise UserError(f"node {name!r}: delay must be positive, got {float(np.min(node.delay))}")
-    if not 0 < width(node) <= MAX_VALUES or not 0 < width(node, "input") <= MAX_VALUES:
-        raise UserError(f"node {name!r}: {width(node)} values a time step; 1 to {MAX_VALUES:,} can be run")
 
 
 def _dimensions(node: nir.NIRNode, field: str) -> int:

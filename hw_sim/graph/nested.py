@@ -25,12 +25,7 @@ def inlined(graph: nir.NIRGraph, depth: int = 0) -> nir.NIRGraph:
     edges: Edges = list(graph.edges)
     for name, held in nested.items():
         inner = inlined(held, depth + 1)
-        ends: list[str] = []
-        for kind in (nir.Input, nir.Output):
-            found = [k for k, node in inner.nodes.items() if isinstance(node, kind)]
-            if len(found) != 1:
-                raise UserError(f"node {name!r}: a graph with {len(found)} {kind.__name__}s inside; one is run")
-            ends += found
+        ends = [_only(kind, name, inner) for kind in (nir.Input, nir.Output)]
         for k, node in inner.nodes.items():
             if k not in ends:
                 if f"{name}.{k}" in nodes or f"{name}.{k}" in nested:
@@ -42,6 +37,13 @@ def inlined(graph: nir.NIRGraph, depth: int = 0) -> nir.NIRGraph:
                     raise UserError(f"node {name!r}: edge {a!r} to {b!r}: there is no node {end!r}")
         edges = _spliced(edges, name, list(inner.edges), ends)
     return nir.NIRGraph(nodes, edges, metadata=graph.metadata, type_check=False)
+
+
+def _only(kind: type[nir.NIRNode], name: str, inner: nir.NIRGraph) -> str:
+    found = [k for k, node in inner.nodes.items() if isinstance(node, kind)]
+    if len(found) != 1:
+        raise UserError(f"node {name!r}: a graph with {len(found)} {kind.__name__}s inside; one is run")
+    return found[0]
 
 
 def _spliced(edges: Edges, name: str, inner: Edges, ends: list[str]) -> Edges:

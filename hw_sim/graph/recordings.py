@@ -5,6 +5,7 @@ holds beside its inputs are what a run is compared with.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,18 @@ def _columns(path: Path) -> dict[str, np.ndarray]:
 
 def _gridded(events: dict[str, np.ndarray], shape: Shape, dt: float) -> np.ndarray:
     """Events on the grid of steps: `step`, or `t` in seconds, and `index`, or `x` and `y` and, of several maps, `p`."""
+    _check_events(events)
+    n, when = int(np.prod(shape)), step_of(events["t"], dt) if "t" in events else events["step"]
+    steps = int(when.max()) + 1 if when.size else 1
+    if steps * n > VALUES:
+        raise UserError(f"events last {steps:,} steps of {dt:g} s; up to {VALUES // n:,} are run")
+    grid = np.zeros((steps, n), np.float32)
+    grid[when.astype(np.int64), _places(events, shape)] = 1  # two events at one place in one step are one
+    return grid
+
+
+def _check_events(events: dict[str, np.ndarray]) -> None:
+    """Raise UserError for columns that say too little or too much, and for numbers that none of them can hold."""
     unknown = sorted(set(events) - set(COLUMNS))
     if unknown or not events.keys() & {"t", "step"} or not ("index" in events or {"x", "y"} <= events.keys()):
         told = f"no list of events: columns {', '.join(events)[:200]}"
@@ -126,13 +139,6 @@ def _gridded(events: dict[str, np.ndarray], shape: Shape, dt: float) -> np.ndarr
             raise UserError(f"{name} of an event is negative or no number")
         if name != "t" and np.any(values != np.floor(values)):
             raise UserError(f"{name} of an event is no whole number")
-    n, when = int(np.prod(shape)), step_of(events["t"], dt) if "t" in events else events["step"]
-    steps = int(when.max()) + 1 if when.size else 1
-    if steps * n > VALUES:
-        raise UserError(f"events last {steps:,} steps of {dt:g} s; up to {VALUES // n:,} are run")
-    grid = np.zeros((steps, n), np.float32)
-    grid[when.astype(np.int64), _places(events, shape)] = 1  # two events at one place in one step are one
-    return grid
 
 
 def _places(events: dict[str, np.ndarray], shape: Shape) -> np.ndarray:
@@ -218,13 +224,21 @@ def _grid(node: str, held: dict[str, Any], dt: float) -> np.ndarray:
         raise UserError(f"node {node!r}: {held['type']} without {' and '.join(missing)}")
     if wrong := [name for name in needed if np.ndim(held[name]) == 0 and not np.isfinite(held[name])]:
         raise UserError(f"node {node!r}: {wrong[0]} is no finite number")
-    if held["type"] == "TimeGriddedData":
-        data = held["data"]
-        if data.ndim != 3 or len(data) != 1:
-            raise UserError(f"node {node!r}: data of shape {data.shape}; one sample (1, T, n) is run at a time")
-        if abs(held["dt"] - dt) > 1e-6 * dt:
-            raise UserError(f"node {node!r}: steps of {held['dt']:g} s, the network's last {dt:g} s: name the --dt")
-        return data[0]
+    return _sampled(node, held, dt) if held["type"] == "TimeGriddedData" else _fired(node, held, needed, dt)
+
+
+def _sampled(node: str, held: dict[str, Any], dt: float) -> np.ndarray:
+    """The values of every step."""
+    data = held["data"]
+    if data.ndim != 3 or len(data) != 1:
+        raise UserError(f"node {node!r}: data of shape {data.shape}; one sample (1, T, n) is run at a time")
+    if abs(held["dt"] - dt) > 1e-6 * dt:
+        raise UserError(f"node {node!r}: steps of {held['dt']:g} s, the network's last {dt:g} s: name the --dt")
+    return data[0]
+
+
+def _fired(node: str, held: dict[str, Any], needed: Sequence[str], dt: float) -> np.ndarray:
+    """Events, with a value each or none, on the grid of steps."""
     shapes = {name: np.shape(held[name]) for name in needed if name not in NUMBERS}
     shape = shapes["idx"]
     if len(shape) != 2 or shape[0] != 1:
