@@ -11,11 +11,9 @@ class UserError(Exception):
         super().__init__(shortened(str(text)))
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
-    """The text, or its beginning and its end where it is longer than that."""
-    if len(text) <= longest:
-        return text
-    return f"{text[: longest * 2 // 3]} [..] {text[-(longest // 4) :]}"
+def shortened(text: str) -> str:
+    """The text, or its beginning and its end where it is longer than LONGEST."""
+    return text if len(text) <= LONGEST else f"{text[: LONGEST * 2 // 3]} [..] {text[-(LONGEST // 4) :]}"
 
 
 class Notice(UserWarning):

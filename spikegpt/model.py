@@ -240,11 +240,6 @@ class SpikeGPT(nn.Module):
             if isinstance(module, Matrix) and module.reads_spikes
         }
 
-    @torch.no_grad()
-    def embedding_table(self) -> Tensor:
-        """What every token enters the first block as, (V, d): binarised and normalised as `embed` does."""
-        return self.embed(torch.arange(self.config.vocab_size)[None])[0]
-
 
 def build(config: Config) -> SpikeGPT | Transformer:
     """A fresh model of the variant that the configuration names."""

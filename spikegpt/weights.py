@@ -175,11 +175,11 @@ def shard_of(path: Path) -> str | None:
     return f"shard {int(found[1])} of {int(found[2])}" if found else None
 
 
-def tensors(found: Any, prefix: str = "") -> Iterator[tuple[str, "Tensor"]]:
+def tensors(found: Any) -> Iterator[tuple[str, "Tensor"]]:
     """Every tensor in nested mappings and sequences, by its place."""
     from torch import Tensor
 
-    waiting = [(prefix, found)]
+    waiting = [("", found)]
     seen: set[int] = set()
     while waiting:
         place, value = waiting.pop()

@@ -54,16 +54,16 @@ def interval_of(nats: np.ndarray, tokens: np.ndarray, tokenizer: Tokenizer, bloc
     )
 
 
-def interval(bits: Sequence[float], sizes: Sequence[int], draws: int = DRAWS, level: float = LEVEL) -> Interval | None:
-    """The bootstrap's percentile interval of sum(bits) / sum(sizes): `draws` times, as many blocks as there are are
-    drawn with replacement.
+def interval(bits: Sequence[float], sizes: Sequence[int]) -> Interval | None:
+    """The bootstrap's percentile interval of sum(bits) / sum(sizes): DRAWS times, as many blocks as there are are drawn
+    with replacement.
 
     Non-overlapping blocks (Carlstein 1986; Efron and Tibshirani 1993, chapter 8), numpy's PCG64 with SEED.
     """
     n = len(bits)
     if n < 2:
         return None
-    drawn = np.random.default_rng(SEED).integers(0, n, (draws, n))
+    drawn = np.random.default_rng(SEED).integers(0, n, (DRAWS, n))
     ratios = np.asarray(bits)[drawn].sum(axis=1) / np.asarray(sizes)[drawn].sum(axis=1)
-    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(ratios, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

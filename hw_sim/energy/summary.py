@@ -14,13 +14,6 @@ LABELS = {
     "canonical": "the published SpikeGPT block",
     EQUAL_QUALITY: "non-spiking models of equal quality",
 }
-GRADES = {
-    "counted": "exact integers, of a run or of shapes",
-    "assumed": "a named assumption goes in",
-    "modelled": "exact counts times published prices; no joule was measured",
-    "measured": "read off an instrument, or the quality of a run",
-    "published": "another's figure",
-}
 
 
 class Span(NamedTuple):

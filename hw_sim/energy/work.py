@@ -14,8 +14,7 @@ from hw_sim.energy.schema import Assumption
 
 MAC, AC, GRADED = "mac", "ac", "graded"  # real inputs; binary by structure; integer events (multiply and add)
 TERNARY = "ternary"  # weights of -1, 0, 1: an operation is an addition, done for every input
-DECODE, MEAN, PREFILL = "decode", "mean", "prefill"
-MODES = (DECODE, MEAN, PREFILL)  # a token at the last position, averaged over the window, all of a prompt at once
+DECODE, MEAN, PREFILL = "decode", "mean", "prefill"  # at the last position, over the window, all of a prompt at once
 KINDS = ("mul", "add", "cmp", "exp", "div", "sqrt")
 
 

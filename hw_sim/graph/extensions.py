@@ -69,28 +69,27 @@ class WKV(nir.NIRNode):
 
 
 @dataclass(eq=False)
-class Sigmoid(nir.NIRNode):
-    r"""Logistic function, :math:`y = 1 / (1 + e^{-x})`; shape (1,) holds the width d."""
+class _Pointwise(nir.NIRNode):
+    """A function of every channel by itself."""
 
     shape: np.ndarray
 
     def __post_init__(self):
         self.input_type = {"input": np.array(self.shape)}
         self.output_type = {"output": np.array(self.shape)}
+
+
+@dataclass(eq=False)
+class Sigmoid(_Pointwise):
+    r"""Logistic function, :math:`y = 1 / (1 + e^{-x})`; shape (1,) holds the width d."""
 
     def step(self, x: np.ndarray) -> np.ndarray:
         return fl.sigmoid(x)
 
 
 @dataclass(eq=False)
-class SquaredReLU(nir.NIRNode):
+class SquaredReLU(_Pointwise):
     r"""Squared rectifier, :math:`y = \max(x, 0)^2`; shape (1,) holds the width d."""
-
-    shape: np.ndarray
-
-    def __post_init__(self):
-        self.input_type = {"input": np.array(self.shape)}
-        self.output_type = {"output": np.array(self.shape)}
 
     def step(self, x: np.ndarray) -> np.ndarray:
         return fl.squared_relu(x)

@@ -11,7 +11,7 @@ from hw_sim.energy.chips import Picture, Site
 from hw_sim.energy.placement import Placement, check_network, read_placement
 from hw_sim.energy.schema import Shape
 from hw_sim.energy.shapes import PARTS
-from hw_sim.plan import Op, Plan
+from hw_sim.plan import Plan
 from spikegpt.errors import UserError
 
 Network = tuple[Mapping[str, int], int]  # neurons by LIF population; synapses that read spikes
@@ -19,8 +19,8 @@ Network = tuple[Mapping[str, int], int]  # neurons by LIF population; synapses t
 
 def network_of(plan: Plan, counts: Counts) -> Network:
     """What of a plan a mapping places."""
-    n_in, n_out = plan.field("n_in"), plan.field("n_out")
-    synapses = sum(int(n_in[i] * n_out[i]) for i in plan.rows(Op.EVENTS))
+    listening = [plan.row(i) for i in plan.matrices if plan.operation(i).listens]
+    synapses = sum(row.n_in * row.n_out for row in listening)
     return {p.name: p.neurons for p in counts.populations}, synapses
 
 

@@ -31,10 +31,9 @@ class Sparse(Dense):
     input_major = graded = True
 
 
-class Events(Sparse):
-    """y = the sum of the weight rows of the spikes that it listens to; `shift` is 1 where zeros do not count."""
+class Listening:
+    """A matrix or kernel of the spikes that it listens to."""
 
-    op = Op.EVENTS
     listens, graded = True, False
 
     def integer(self, given, x, z, state):
@@ -42,6 +41,12 @@ class Events(Sparse):
 
     def reach(self, given, x=0, z=0):
         return any_active(given.matrix)
+
+
+class Events(Listening, Sparse):
+    """y = the sum of the weight rows of the spikes; `shift` is 1 where zeros do not count."""
+
+    op = Op.EVENTS
 
 
 def any_active(matrix: np.ndarray) -> int:

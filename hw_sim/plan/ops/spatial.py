@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hw_sim.plan import fixed_point as fp
-from hw_sim.plan.ops.matrices import Sparse, any_active
+from hw_sim.plan.ops.matrices import Listening, Sparse
 from hw_sim.plan.ops.operation import Op, Operation, Row
 
 
@@ -113,17 +112,10 @@ class Conv(Sparse):
         return int(np.prod(Geometry.of(constants[row.c :]).kernel))
 
 
-class ConvEvents(Conv):
-    """The same of the spikes that it listens to."""
+class ConvEvents(Listening, Conv):
+    """The same of spikes."""
 
     op = Op.CONV_EVENTS
-    listens, graded = True, False
-
-    def integer(self, given, x, z, state):
-        return super().integer(given, x // fp.ONE, z, state)
-
-    def reach(self, given, x=0, z=0):
-        return any_active(given.matrix)
 
 
 class Pool(Operation):
