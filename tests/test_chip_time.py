@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from itertools import pairwise
 
+import msgspec
 import nir
 import numpy as np
 import pytest
@@ -48,7 +49,7 @@ def mapped(spiking_model, tokens):
 def test_events_of_a_step_are_those_counted_by_hand(rows, kind, met, each):
     weights = np.array(rows, np.int8)
     groups = (Group("a", "a", -1, np.zeros((0, 2), np.int8)), Group("b", None, 0, weights))
-    parts = partition(groups, replace(CHIP, neurons_per_core=3), 8)
+    parts = partition(groups, msgspec.structs.replace(CHIP, neurons_per_core=3), 8)
     assert parts.cores == 2  # b fills one core
     (a,), (b,) = ([k.core for k in parts.blocks if k.group == g] for g in (0, 1))
     train = np.array([[1, 1], [0, 1], [0, 0]], np.float32)

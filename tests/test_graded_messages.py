@@ -1,11 +1,11 @@
 """Graded values between neurons: counted as worked out by hand, core by core, and by the rule for a whole model."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import nir
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from exporters import nir as exporter
 from exporters.loihi.mapping import load_chip, map_plan

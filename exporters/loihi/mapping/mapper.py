@@ -1,8 +1,9 @@
 """An integer plan on a chip: cores and chips it takes, what each core holds, and the spikes between them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from exporters.loihi.mapping.chip import Chip
 from exporters.loihi.mapping.groups import Group, groups_of, off_chip, weight_bits
