@@ -15,9 +15,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from hw_sim.graph.extensions import DT, WKV, WKV_START, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, memoryless
+from hw_sim.graph.extensions import DT, WKV, LayerNorm, Multiply, Place, Sigmoid, SquaredReLU, memoryless
 from hw_sim.graph.wiring import Wiring
 from spikegpt import __version__
+from spikegpt.config import WKV_START
 from spikegpt.errors import UserError
 
 OPSET, IR_VERSION = 18, 9  # read by onnxruntime from 1.16 on

@@ -9,6 +9,8 @@ from spikegpt.errors import UserError
 
 CANONICAL, SPIKE_DRIVEN, CONTINUOUS = "canonical", "spike-driven", "continuous"
 TRANSFORMER = "transformer"  # the float32 baseline
+HEAD_WIDTH = 64  # of its attention
+WKV_START = -1e30  # the running maximum before the first token
 LEAST_THRESHOLD = 2.0**-6  # what a bias in front of memoryless neurons leaves of their threshold: none fires unasked
 RAW_VOCAB = 50277  # of the released models whose run-time feeds the raw embedding
 # Absurd sizes are refused before memory is asked for.

@@ -24,11 +24,9 @@ from spikegpt.config import LEAST_THRESHOLD, TRANSFORMER, Config
 from spikegpt.errors import UserError
 from spikegpt.kernels import WKV_START, lif, spike_linear, token_shift, wkv
 from spikegpt.kernels.reference import heaviside
-from spikegpt.streams import as_streams
-from spikegpt.tokenizer import Tokenizer, default_tokenizer
+from spikegpt.streams import LanguageModel, State
 from spikegpt.transformer import Transformer
 
-State = dict[str, Tensor]  # one entry a delay, membrane or WKV sum, named after its place
 Taps = dict[str, Tensor]  # spikes by population, (B, T, C)
 
 INITIAL_RATE = 0.12  # input rate assumed when the spike-driven matrices are scaled at the start
@@ -176,17 +174,14 @@ class Block(nn.Module):
         return x + self.dropout(self.ffn(x, self.ln2, state, new, taps))
 
 
-class SpikeGPT(nn.Module):
+class SpikeGPT(LanguageModel):
     """The language model: tokens in, logits out, with an explicit recurrent state.
 
     Parameters carry the names of the released checkpoints.
     """
 
     def __init__(self, config: Config):
-        super().__init__()
-        self.config = config
-        self.tokenizer: Tokenizer | None = default_tokenizer(config.vocab_size)
-        self.provenance: dict = {}  # how the model came to be
+        super().__init__(config)
         self.emb = nn.Embedding(config.vocab_size, config.n_embd)
         self.blocks = nn.ModuleList([Block(config, i) for i in range(config.n_layer)])
         self.ln_out = nn.LayerNorm(config.n_embd)
@@ -194,18 +189,6 @@ class SpikeGPT(nn.Module):
             self.head_lif = Lif(config, "head_lif")
         self.head = Matrix(config.n_embd, config.vocab_size, config.spiking_head)
         initialise(self)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (B, T) int64 -> logits (B, T, V), from an empty state; for one text (T,), also a list or a numpy
-        array, logits (T, V). Raises UserError on a token out of range and on what are no tokens."""
-        streams, alone = as_streams(tokens)
-        logits = self.run(streams)[0]
-        return logits[0] if alone else logits
-
-    def step(self, token: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """One token for each stream: token (B,) int64 -> logits (B, V) and the state to hand to the next call."""
-        logits, state = self.run(token[:, None], state)
-        return logits[:, 0], state
 
     def run(self, tokens: Tensor, state: State | None = None, taps: Taps | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) after `state` (None: the start of a text) -> logits (B, T, V) and the new state.

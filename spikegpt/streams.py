@@ -1,12 +1,42 @@
-"""What models take for tokens: tensors, arrays or lists, of one text or of several; and the state behind several."""
+"""What every language model here shares: how it is called, what it takes for tokens, the state behind several texts."""
 
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from spikegpt.config import Config
 from spikegpt.errors import UserError
+from spikegpt.tokenizer import Tokenizer, default_tokenizer
+
+State = dict[str, Tensor]  # one entry a delay, membrane, WKV sum or cache, named after its place
+
+
+class LanguageModel(nn.Module):
+    """Tokens in, logits out, with an explicit state; what `run` computes makes the model."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = config
+        self.tokenizer: Tokenizer | None = default_tokenizer(config.vocab_size)
+        self.provenance: dict = {}  # how the model came to be
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """tokens (B, T) int64 -> logits (B, T, V), from an empty state; for one text (T,), also a list or a numpy
+        array, logits (T, V). Raises UserError as `run`, and on what are no tokens."""
+        streams, alone = as_streams(tokens)
+        logits = self.run(streams)[0]
+        return logits[0] if alone else logits
+
+    def step(self, token: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One token for each stream: token (B,) int64 -> logits (B, V) and the state to hand to the next call."""
+        logits, state = self.run(token[:, None], state)
+        return logits[:, 0], state
+
+    def run(self, tokens: Tensor, state: State | None = None, taps: State | None = None) -> tuple[Tensor, State]:
+        """What the model computes: tokens (B, T) behind `state` -> logits (B, T, V), new state; `taps` takes spikes."""
+        raise NotImplementedError
 
 
 def as_streams(tokens: Any) -> tuple[Tensor, bool]:

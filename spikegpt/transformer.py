@@ -9,13 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from spikegpt.config import Config
+from spikegpt.config import HEAD_WIDTH, Config
 from spikegpt.errors import UserError
-from spikegpt.streams import as_streams
-from spikegpt.tokenizer import Tokenizer, default_tokenizer
-
-HEAD_WIDTH = 64
-State = dict[str, Tensor]
+from spikegpt.streams import LanguageModel, State
 
 
 class Block(nn.Module):
@@ -47,14 +43,11 @@ class Block(nn.Module):
         return x + self.dropout(self.fc_out(functional.gelu(self.fc(self.ln2(x)))))
 
 
-class Transformer(nn.Module):
+class Transformer(LanguageModel):
     """Tokens in, logits out; at most `ctx_len` tokens, as its positions are learned."""
 
     def __init__(self, config: Config):
-        super().__init__()
-        self.config = config
-        self.tokenizer: Tokenizer | None = default_tokenizer(config.vocab_size)
-        self.provenance: dict = {}
+        super().__init__(config)
         self.emb = nn.Embedding(config.vocab_size, config.n_embd)
         self.position = nn.Embedding(config.ctx_len, config.n_embd)
         self.blocks = nn.ModuleList([Block(config, i) for i in range(config.n_layer)])
@@ -64,18 +57,6 @@ class Transformer(nn.Module):
             if parameter.ndim == 2:  # GPT-2: residual branches start smaller the deeper the network
                 deep = name.endswith(("projection.weight", "fc_out.weight"))
                 nn.init.normal_(parameter, std=0.02 / (math.sqrt(2 * config.n_layer) if deep else 1))
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (B, T) int64 -> logits (B, T, V); for one text (T,), also a list or a numpy array, logits (T, V).
-        Raises UserError as `run`, and on what are no tokens."""
-        streams, alone = as_streams(tokens)
-        logits = self.run(streams)[0]
-        return logits[0] if alone else logits
-
-    def step(self, token: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """One token for each stream: token (B,) int64 -> logits (B, V) and the grown cache."""
-        logits, state = self.run(token[:, None], state)
-        return logits[:, 0], state
 
     def run(self, tokens: Tensor, state: State | None = None, taps: dict | None = None) -> tuple[Tensor, State]:
         """tokens (B, T) after those in `state` -> logits (B, T, V) and the cache. It has no spikes: `taps` stays empty.

@@ -4,7 +4,7 @@ All follows from the counters of the run and the shapes in the plan; nothing is 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -56,9 +56,14 @@ def node_counts(plan: Plan, counts: Counts) -> dict[str, NodeCount]:
 
 def elementwise_totals(nodes: Mapping[str, NodeCount]) -> dict[str, int]:
     """Element-wise operations of all nodes by kind, absent ones as zero."""
+    return summed(node.elementwise for node in nodes.values())
+
+
+def summed(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Element-wise operations by kind over several parts, absent ones as zero."""
     total: Counter[str] = Counter()
-    for node in nodes.values():
-        total.update(node.elementwise)
+    for part in parts:
+        total.update(part)
     return {kind: total[kind] for kind in ELEMENTWISE}
 
 

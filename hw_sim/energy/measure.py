@@ -17,12 +17,11 @@ from hw_sim.graph import reference
 from hw_sim.graph.wiring import NEURONS, Wiring
 from hw_sim.plan import Op, Plan
 from hw_sim.run.simulator import Simulator
-from hw_sim.run.streams import next_token_nats, token_nats
+from hw_sim.run.streams import LOGITS, next_token_nats, token_nats
 from spikegpt.config import HALVES, VARIANTS
 from spikegpt.errors import UserError
 from spikegpt.tokenizer import Tokenizer
 
-LOGITS = 1 << 21  # kept at a time
 OBSERVED_TOKENS = 64  # enough to see the class of an input; the reference that shows it is slow
 
 

@@ -6,13 +6,12 @@ from hw_sim.energy.schema import Assumption, Shape
 from hw_sim.energy.vectors import Operation, vector_work
 from hw_sim.energy.work import AC, DECODE, MAC, PREFILL, TERNARY, MatrixWork, Tensor, Work, merged
 from hw_sim.plan import Op
-from spikegpt.config import HALVES, SPIKE_DRIVEN, VARIANTS
+from spikegpt.config import HALVES, HEAD_WIDTH, SPIKE_DRIVEN, VARIANTS
 
 PARTS = {  # part of a block -> (fan-in, fan-out) in units of d
     "att_key": (1, 1), "att_value": (1, 1), "att_receptance": (1, 1), "att_output": (1, 1),
     "ffn_key": (1, 4), "ffn_receptance": (1, 1), "ffn_value": (4, 1),
 }  # fmt: skip
-HEAD_WIDTH = 64  # of attention
 
 
 def spikegpt(

@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from hw_sim.counts.nodes import summed
 from hw_sim.energy.schema import Assumption
 
 MAC, AC, GRADED = "mac", "ac", "graded"  # real inputs; binary by structure; integer events (multiply and add)
 TERNARY = "ternary"  # weights of -1, 0, 1: an operation is an addition, done for every input
 DECODE, MEAN, PREFILL = "decode", "mean", "prefill"  # at the last position, over the window, all of a prompt at once
-KINDS = ("mul", "add", "cmp", "exp", "div", "sqrt")
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,7 @@ class Work:
     @cached_property
     def elementwise(self) -> dict[str, int]:
         """Element-wise operations by kind, absent ones as zero."""
-        total: Counter[str] = Counter()
-        for kinds in self.components.values():
-            total.update(kinds)
-        return {kind: total[kind] for kind in KINDS}
+        return summed(self.components.values())
 
     @cached_property
     def alike(self) -> dict[MatrixWork, int]:

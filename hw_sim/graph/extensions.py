@@ -10,8 +10,8 @@ import nir
 import numpy as np
 
 from hw_sim.plan import floating_point as fl
+from spikegpt.config import WKV_START
 
-WKV_START = -1e30  # the running maximum before the first token
 DT = 1e-4  # a time step, one token, in NIR's seconds; SpikingJelly, snnTorch and norse can all be run at it
 
 

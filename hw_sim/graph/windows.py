@@ -3,11 +3,11 @@
 import nir
 import numpy as np
 
+from hw_sim.graph.wiring import POOLS
 from hw_sim.plan.ops.spatial import Geometry
 from spikegpt.errors import UserError
 
 CONVOLUTIONS = (nir.Conv1d, nir.Conv2d)
-POOLS = (nir.SumPool2d, nir.AvgPool2d)
 WINDOWS = CONVOLUTIONS + POOLS
 MOST = 1 << 20  # of any number of a window
 

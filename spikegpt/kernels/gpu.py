@@ -4,7 +4,6 @@ What the loops of `reference.py` compute, token after token with the state in re
 tokens ahead, so that a step waits for arithmetic and not for memory. Backward passes follow `wkv.py` and `lif.py`.
 """
 
-import math
 from typing import Any
 
 import torch
@@ -12,11 +11,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from spikegpt.kernels.reference import ATAN_ALPHA
+from spikegpt import config
+from spikegpt.kernels.reference import ATAN_ALPHA, SLOPE
 
 BLOCK = 32  # channels a program: one warp
-WKV_START = tl.constexpr(-1e30)
-SLOPE = math.pi / 2 * ATAN_ALPHA
+WKV_START = tl.constexpr(config.WKV_START)
 
 
 @triton.jit

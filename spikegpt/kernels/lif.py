@@ -3,8 +3,6 @@
 With tau = 1 the membrane is the input: nothing is carried, and a neuron is one comparison.
 """
 
-import math
-
 import numpy as np
 import torch
 from numba import njit, prange
@@ -12,10 +10,9 @@ from torch import Tensor
 
 from spikegpt.fastmath import TINY
 from spikegpt.kernels import threads
-from spikegpt.kernels.reference import ATAN_ALPHA, heaviside, lif_loop
+from spikegpt.kernels.reference import ATAN_ALPHA, SLOPE, heaviside, lif_loop
 
 CHUNK = 64  # channels a job: its rows stay in the first-level cache
-SLOPE = math.pi / 2 * ATAN_ALPHA
 
 
 @njit(parallel=True, cache=True, error_model="numpy")

@@ -3,11 +3,14 @@
 Equations: Zhu, Zhao, Eshraghian, "SpikeGPT", arXiv 2302.13939, and Peng et al., "RWKV", arXiv 2305.13048.
 """
 
+import math
+
 import snntorch
 import torch
 from torch import Tensor
 
 ATAN_ALPHA = 2.0
+SLOPE = math.pi / 2 * ATAN_ALPHA
 
 
 class ATanSpike(snntorch.surrogate.ATan):

@@ -10,12 +10,12 @@ import torch
 from numba import njit, prange
 from torch import Tensor
 
+from spikegpt.config import WKV_START
 from spikegpt.fastmath import TINY, exp_nonpositive
 from spikegpt.kernels import threads
 from spikegpt.kernels.reference import wkv_loop
 
 CHUNK = 64
-WKV_START = -1e30  # the running maximum before the first token
 
 
 @njit
