@@ -135,6 +135,28 @@ def transposed(x: np.ndarray, out: Sequence[int], channels: int, kernel: Sequenc
     return int(weight.sum()) * x.shape[0] * x.shape[1] * channels, int((active * weight).sum()) * channels
 
 
+def attention(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, mask: np.ndarray | None, *, causal: bool
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, ...]]:
+    """Of scores (.., queries, keys) and of values weighed by them: dense and effective products, and the scores' shape.
+
+    q, k, v (.., heads, places, width); a mask of floats is -inf where no score is.
+    """
+    allowed = np.ones((q.shape[-2], k.shape[-2]), np.int64)
+    if mask is not None:
+        allowed = allowed * (mask if mask.dtype == bool else mask > -np.inf)
+    if causal:
+        allowed = np.tril(allowed)
+    heads = q.shape[-3] // k.shape[-3] if q.ndim > 2 else 1  # that share keys and values
+    k, v = (np.repeat(x, heads, axis=-3) if heads > 1 else x for x in (k, v))
+    shape = (*q.shape[:-2], *allowed.shape[-2:])
+    pairs = np.broadcast_to(allowed, shape)
+    met = np.matmul((q != 0).astype(np.int64), np.swapaxes(k != 0, -1, -2).astype(np.int64)) * pairs
+    weighed = np.matmul(pairs, (v != 0).astype(np.int64))
+    dense = int(pairs.sum())
+    return (dense * q.shape[-1], int(met.sum())), (dense * v.shape[-1], int(weighed.sum())), shape
+
+
 def product(a: np.ndarray, b: np.ndarray) -> tuple[int, int]:
     """(dense, effective) of two activations a (.., m, k), b (.., k, n): pairs where neither is zero."""
     m, k, n = a.shape[-2], a.shape[-1], b.shape[-1]

@@ -208,24 +208,14 @@ class _Seen(TorchDispatchMode):
     def attend(self, told: dict[str, Any]) -> None:
         """Fused attention: scores of queries and keys, then values weighed by them; none behind a mask."""
         q, k, v = (self.array(told[key]) for key in ("query", "key", "value"))
-        allowed = np.ones((q.shape[-2], k.shape[-2]), np.int64)
         mask = told.get("attn_mask")
-        if mask is not None:
-            mask = self.array(mask)
-            allowed = allowed * (mask if mask.dtype == bool else mask > -np.inf)
-        if told.get("is_causal"):
-            allowed = np.tril(allowed)
-        heads = q.shape[-3] // k.shape[-3] if q.ndim > 2 else 1  # that share keys and values
-        k, v = (np.repeat(x, heads, axis=-3) if heads > 1 else x for x in (k, v))
-        shape = (*q.shape[:-2], *allowed.shape[-2:])
-        pairs = np.broadcast_to(allowed, shape)
-        met = np.matmul((q != 0).astype(np.int64), np.swapaxes(k != 0, -1, -2).astype(np.int64)) * pairs
-        weighed = np.matmul(pairs, (v != 0).astype(np.int64))
-        dense = int(pairs.sum())
+        scores, weighing, shape = of.attention(
+            q, k, v, None if mask is None else self.array(mask), causal=bool(told.get("is_causal"))
+        )
         structures = [self.structure(told[key]) for key in ("query", "key", "value")]
         first = 0 if structures[0] == SPIKES else 1 if structures[1] == SPIKES else 0
-        self.add("scores", structures[first], of.verdict((q, k)[first]), (dense * q.shape[-1], int(met.sum())), shape)
-        self.add("weighing", structures[2], of.verdict(v), (dense * v.shape[-1], int(weighed.sum())), shape)
+        self.add("scores", structures[first], of.verdict((q, k)[first]), scores, shape)
+        self.add("weighing", structures[2], of.verdict(v), weighing, shape)
 
     def convolve(self, args: tuple, result: torch.Tensor) -> None:
         x, weight, _, stride, padding, dilation, flipped, _, groups = args[:9]
