@@ -19,10 +19,6 @@ from spikegpt.errors import UserError
 from spikegpt.temporaries import workspace
 
 PROCESS_S = 0.5  # an upper bound for starting one of many processes
-START = (
-    "import sys, pathlib; folder = pathlib.Path(sys.argv[1]); sys.path.insert(0, str(folder / 'runtime')); "
-    "from exporters.loihi.lava.standard.worker import main; sys.exit(main(folder))"
-)
 
 
 def run(
@@ -59,7 +55,8 @@ def run(
         np.save(folder / "n_tokens.npy", n_tokens)
         write_runtime(folder / "runtime")
         started = time.perf_counter()
-        supervise([python or sys.executable, "-c", START, str(folder)], folder, limit, folder / "runtime")
+        command = [python or sys.executable, "-m", "exporters.loihi.lava.standard.worker", str(folder)]
+        supervise(command, folder, limit, folder / "runtime")
         return _collect(lowered, folder, time.perf_counter() - started)
 
 
