@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hw_sim.energy import alongside
-from hw_sim.energy.schema import OPERATIONS, Report
+from hw_sim.energy.schema import OPERATIONS, Report, Told
 from hw_sim.energy.summary import microjoules, shown_first
 from hw_sim.energy.tables import NONE, Table, columns, counts, energy, models, number, operations, ratios
 
@@ -127,7 +127,7 @@ def break_even(report: Report) -> Table:
     )
 
 
-def populations(report: Report) -> Table:
+def populations(report: Told) -> Table:
     def some(count: int, which: Sequence[int]) -> str:
         return f"{count}: {', '.join(map(str, which))}{', ..' * (len(which) < count)}" if count else "0"
 
@@ -140,7 +140,8 @@ def populations(report: Report) -> Table:
         "Spiking neurons",
         ["population", "neurons", "rate", "never fired", "always fired"],
         rows,
-        "rate: share of tokens at which a neuron fires, mean of the population. Neurons are named by their number.",
+        f"rate: share of {report.unit}s at which a neuron fires, mean of the population. Neurons are named by "
+        "their number.",
         (3, 4),
     )
 
@@ -169,7 +170,7 @@ def equal(report: Report) -> Table:
     )
 
 
-def footprint(report: Report) -> Table:
+def footprint(report: Told) -> Table:
     rows = [
         [
             f["chip"],
@@ -181,16 +182,16 @@ def footprint(report: Report) -> Table:
     ]
     return Table(
         "footprint",
-        "Our mapping of the int8 model onto chips, an estimate",
+        "Our mapping of the int8 network onto chips, an estimate",
         [
             "chip",
             "cores",
             "chips",
             "synapses",
             "neurons",
-            "spike messages a token",
-            "hops a token",
-            "graded messages a token",
+            f"spike messages a {report.unit}",
+            f"hops a {report.unit}",
+            f"graded messages a {report.unit}",
             "note",
         ],
         rows,
