@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import nir
 import numpy as np
@@ -24,8 +25,8 @@ def integers_compiled() -> Iterator[None]:
     if held() or len(os.sched_getaffinity(0)) < 2:
         yield
         return
-    beside = subprocess.Popen([sys.executable, "-c", f"from {__name__} import make; make()"],
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    beside = subprocess.Popen([sys.executable, "-c", f"from {__name__} import make; make()"], **silent)
     try:
         yield
         beside.wait()  # where it failed, this process compiles for itself, and says why it cannot
@@ -37,7 +38,7 @@ def integers_compiled() -> Iterator[None]:
 def held() -> bool:
     """Whether numba's cache has the loop, newer than its source: then to compile takes no time."""
     loop, source = loop_int8.run_integer, Path(loop_int8.__file__)
-    found = Path(loop.stats.cache_path or source.parent).glob(f"{source.stem}.{loop.__name__}-*.nbi")
+    found = Path(loop.stats.cache_path or source.parent).glob(f"{source.stem}.{loop.py_func.__name__}-*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
 
 
