@@ -16,6 +16,7 @@ from cli.inputs import (
     load_text,
     lowered_file,
     network_in,
+    taken_for_events,
     tokenizer_if_known,
 )
 from cli.options import (
@@ -92,7 +93,7 @@ def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str
         if network is not None:
             recorded = read_recording(data, *inputs_of(network))
             inputs = recorded.inputs[:TOKENS]
-            driven = with_input_neurons(drive(network, inputs, recorded.events))
+            driven = with_input_neurons(drive(network, inputs, taken_for_events(network, recorded, data)))
             found = check_target(driven, target, np.arange(len(inputs)))
             return tuple(f for f in found if f.node in network.nodes or f.node == NETWORK)
         cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)

@@ -139,18 +139,19 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
     )
     if not settings.columns and precisions:
         raise UserError("no price column is left: the profiles named have no such --precision, or price no counts")
-    if network is not None:
-        found_network = report_network(network, models[0], data, tokens, spike_input, settings, as_json)
-        publish_network(found_network, out, force, as_json)
-        if baseline:
-            conclude(compare_networks(baseline, found_network, limits), junit)
-        return
     provenance = {
         "command": shlex.join(["spikegpt", *map(unicode, sys.argv[1:])]),
         "spikegpt": __version__,
         "python": platform.python_version(),
         "numpy": version("numpy"),
     }
+    if network is not None:
+        found_network = report_network(network, models[0], data, tokens, spike_input, settings, placement, provenance,
+                                       as_json)  # fmt: skip
+        publish_network(found_network, out, force, as_json)
+        if baseline:
+            conclude(compare_networks(baseline, found_network, limits), junit)
+        return
     if size:
         from dataclasses import replace
 

@@ -17,6 +17,7 @@ from cli.inputs import (
     lowered_file,
     network_in,
     source_of,
+    taken_for_events,
     tokenizer_if_known,
 )
 from cli.options import (
@@ -171,7 +172,8 @@ def _export_network(target: str, model: str, network: "nir.NIRGraph", out: Path,
     if "split" in given:
         raise UserError("--split is of a text; --tokens names the first steps of inputs")
     recorded = read_recording(given["data"], *inputs_of(network), given.get("tokens"))
-    driven = with_input_neurons(drive(network, recorded.inputs, recorded.events))
+    events = taken_for_events(network, recorded, given["data"])
+    driven = with_input_neurons(drive(network, recorded.inputs, events))
     settings = Settings(**_chosen(target, given), recording=Path(given["data"]).name)
     with progress_bar("measuring", None, quiet):
         return export_to(target, driven, out, lowered_file(model), force=force, settings=settings)

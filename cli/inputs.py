@@ -19,6 +19,8 @@ from spikegpt.weights import EXPORT, find
 if TYPE_CHECKING:
     import nir
 
+    from hw_sim.graph.recordings import Recording
+
 
 def load_record(path: str | Path, taken: Taken = UNTOLD) -> dict:
     """The record of a checkpoint, read as the user said. Raises UserError where it says otherwise itself."""
@@ -91,6 +93,16 @@ def network_in(path: str, step: Step, taken: Taken) -> "nir.NIRGraph | None":
     if network is not None and taken != UNTOLD:
         raise UserError(f"{path}: --variant and --embedding are of a checkpoint; a .nir file says itself what it is")
     return network
+
+
+def taken_for_events(network: "nir.NIRGraph", recorded: "Recording", path: str | Path) -> bool:
+    """Whether inputs are spikes: as the recording says, else by their values, and then a Notice says so."""
+    from hw_sim.counts.networks import are_events
+
+    events, notes = are_events(network, recorded.inputs, recorded.events)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", Notice, stacklevel=2)
+    return events
 
 
 def source_of(model: str) -> Path:

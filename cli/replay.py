@@ -1,18 +1,18 @@
 """`spikegpt replay`: a NIR network of any tool, fed with recorded inputs in the event simulator."""
 
 import json
-import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
+from cli.inputs import taken_for_events
 from cli.options import Step, force_option, json_option, step_options
 from cli.parameters import NewFile
 from cli.progress import progress_bar
 from spikegpt import files
-from spikegpt.errors import Notice, UserError
+from spikegpt.errors import UserError
 from spikegpt.escape import printable
 
 NIR_DATA = (".nir", ".h5", ".hdf5")  # suffixes of NIRData
@@ -44,8 +44,7 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
       spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
     """
     from hw_sim import Simulator
-    from hw_sim.counts.layers import BINARY, verdict
-    from hw_sim.graph.foreign import STEP_KEY, drive, input_fed, inputs_of, read_foreign
+    from hw_sim.graph.foreign import STEP_KEY, drive, inputs_of, read_foreign
     from hw_sim.graph.recordings import read_recording, write_nir_data
 
     if out is not None:
@@ -54,13 +53,10 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
     shape, dt = inputs_of(graph)
     recorded = read_recording(recording, shape, dt)
     inputs, record = recorded.inputs, recorded.spikes
-    told = recorded.events or verdict(inputs) == BINARY
-    simulator = Simulator.from_nir(drive(graph, inputs, told))
+    events = taken_for_events(graph, recorded, recording)
+    simulator = Simulator.from_nir(drive(graph, inputs, events))
     with progress_bar("simulating", len(inputs), as_json) as advance:
         result = simulator.run(np.arange(len(inputs)), record=True, progress=advance)
-    if told and not recorded.events and (fed := input_fed(graph)):
-        text = f"{recording}: inputs of 0 and 1 are taken for spikes: {', '.join(fed)} adds, it does not multiply"
-        warnings.warn(text, Notice, stacklevel=2)
     facts: dict[str, Any] = {
         "steps": len(inputs),
         "time_step": graph.metadata[STEP_KEY],
@@ -77,7 +73,7 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
                 raise UserError(f"{recording}: {name} has shape {record[name].shape}, the network gives {spikes.shape}")
             facts["mismatches"][name] = int((record[name] != spikes).sum())
     if out is not None and out.suffix in NIR_DATA:
-        write_nir_data(out, inputs.astype(bool) if told else inputs, result.spikes, dt)
+        write_nir_data(out, inputs.astype(bool) if events else inputs, result.spikes, dt)
     elif out is not None:
         arrays: dict[str, Any] = {"output": result.logits, **result.spikes}
         files.write(out, lambda file: np.savez_compressed(file, **arrays), signed=True)

@@ -63,7 +63,7 @@ def print_gate(verdict: Verdict) -> None:
 
 def folded(content: tables.Table) -> Table:
     """Cells of words, which may break."""
-    found = _table(content.caption, [], *content.head[1:])
+    found = lined(content.caption, [], *content.head[1:])
     for i in content.prose:
         found.columns[i].justify = "left"
     for row in content.rows:
@@ -73,7 +73,7 @@ def folded(content: tables.Table) -> Table:
 
 def counts(rows: Sequence[Row]) -> Table:
     names = [r.name for r in rows]
-    found = _table("Operations a token", names, "of the\nmatrices", "binary", "element-\nwise", "bits/\nbyte", "grade")
+    found = lined("Operations a token", names, "of the\nmatrices", "binary", "element-\nwise", "bits/\nbyte", "grade")
     for r in rows:
         figures = (r.synops, r.effective_acs, sum(r.elementwise.values()))
         cells = (*map(tables.number, figures), tables.number(r.bits_per_byte, ".3f"), r.grades.get("synops", ""))
@@ -87,7 +87,7 @@ def energies(report: Report, columns: Sequence[Column]) -> Iterator[Table]:
     if rows:
         grade = report.profiles[columns[0].profile]["grade"]
         title = f"{columns[0].profile} ({grade} prices): µJ a token, modelled"
-        found = _table(title, [r.name for r in rows], *(c.precision for c in columns))
+        found = lined(title, [r.name for r in rows], *(c.precision for c in columns))
         for r in rows:
             found.add_row(escape(r.name), *(summary.microjoules(r.energy_j.get(c.name)) for c in columns))
         yield found
@@ -98,13 +98,13 @@ def ratios(report: Report, columns: Sequence[Column]) -> Iterator[Table]:
     rivals = [r for r in summary.rivals(report) if any(c.name in r.spans for c in columns)]
     if rivals:
         title = f"{columns[0].profile}: times the energy of {report.subject.name} (range); above 1 spikes save"
-        found = _table(title, [], *(c.precision for c in columns))
+        found = lined(title, [], *(c.precision for c in columns))
         for rival in rivals:
             found.add_row(escape(rival.label), *(tables.spanned(rival.spans.get(c.name)) for c in columns))
         yield found
 
 
-def _table(title: str, names: Sequence[str], *heads: str) -> Table:
+def lined(title: str, names: Sequence[str], *heads: str) -> Table:
     """`names` that the first column keeps on one line; figures are never broken."""
     table = Table(title=escape(title), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("", overflow="fold", min_width=min(NAME, max(map(len, names), default=0)))

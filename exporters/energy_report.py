@@ -22,6 +22,7 @@ from hw_sim.energy.schema import Report, Shape
 from hw_sim.energy.settings import Settings, TransformerQuality
 from hw_sim.graph.origin import SOURCE, facts_in, tokenizer_in, vocabulary
 from hw_sim.graph.quantize import quantize
+from hw_sim.run.ahead import integers_compiled
 from hw_sim.run.simulator import Simulator
 from spikegpt.config import TRANSFORMER
 from spikegpt.corpus import Corpus, load_corpus
@@ -121,17 +122,18 @@ def report_of(
     if first.context:
         settings = replace(settings, trained_context=first.context)
     runs, qualities, facts = list[Measurement](), list[TransformerQuality](), dict(provenance or {})
-    for i, (m, name) in enumerate(zip(given, row_names(given, names), strict=True)):
-        corpus, part = text(m)
-        if m is first:
-            facts |= facts_in(m.graph) | {"text": corpus.name, "text_sha256": corpus.sha256}
-            read = text_read(corpus.name, corpus.sha256, corpus.tokens, part, m.tokenizer)
-            classical = compressed(corpus, read, part, m.tokenizer) if compressors else ()
-        if m.is_transformer:
-            qualities.append(quality_of(m, name, part))
-        else:
-            runs.append(run(m, m.graph, name, part, progress))
-        facts[f"model_{i + 1}"] = f"{name}: {m.path}" + (f", sha256 {digest(m.file)}" if m.file else "")
+    with integers_compiled():
+        for i, (m, name) in enumerate(zip(given, row_names(given, names), strict=True)):
+            corpus, part = text(m)
+            if m is first:
+                facts |= facts_in(m.graph) | {"text": corpus.name, "text_sha256": corpus.sha256}
+                read = text_read(corpus.name, corpus.sha256, corpus.tokens, part, m.tokenizer)
+                classical = compressed(corpus, read, part, m.tokenizer) if compressors else ()
+            if m.is_transformer:
+                qualities.append(quality_of(m, name, part))
+            else:
+                runs.append(run(m, m.graph, name, part, progress))
+            facts[f"model_{i + 1}"] = f"{name}: {m.path}" + (f", sha256 {digest(m.file)}" if m.file else "")
     own = runs[0]
     facts["part_sha256"] = own.text_sha256
     int8 = run(first, quantize(first.graph), f"{own.work.name}-int8", own.tokens, progress)

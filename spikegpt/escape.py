@@ -7,6 +7,7 @@ takes any value and gives the text that shows there as it was.
 import html as _html
 import os
 import re
+from typing import Any
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~#&$!])")
 
@@ -25,6 +26,15 @@ def unicode(name: object) -> str:
     Python reads names that the locale cannot hold into lone surrogates, which no UTF-8 file takes.
     """
     return os.fsencode(str(name)).decode("utf-8", "backslashreplace")
+
+
+def legible(value: Any) -> Any:
+    """Builtins as JSON has them, every text in them printable."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {legible(key): legible(item) for key, item in value.items()}
+    return [legible(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def rich(value: object) -> str:

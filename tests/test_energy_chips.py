@@ -46,7 +46,7 @@ def test_a_column_by_hand():
         "x-int8, its body alone: 407 µJ a token (modelled, prices fitted), 7 dynamic and 400 static",
         "(2 chip(s) of 100 mW at an assumed 500 tokens/s)",
         "26 cores on 2 chip(s), placed by our mapper",
-        "WKV, gates (products) cannot run there at all",
+        "WKV, gates (products) cannot run there as they are",
         "messages carry no values",
         "head, 50 MACs (25% of the matrices' operations)",
         "element-wise work, 120 operations (30% of all)",

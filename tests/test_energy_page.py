@@ -11,8 +11,9 @@ import vl_convert
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from hw_sim.energy import detail_tables, tables
-from hw_sim.energy.page import VEGA, page
+from hw_sim.energy.page import page
 from hw_sim.energy.page.charts import charts, settings, state_of
+from hw_sim.energy.page.render import VEGA
 from hw_sim.energy.summary import microjoules, verdict
 from spikegpt.escape import printable
 from tests.conftest import BROWSER

@@ -110,3 +110,25 @@ def test_places_are_chosen_for_graded_values_only_where_the_chip_sends_any(token
     total = [m.hops.ew + m.hops.ns + m.value_hops.ew + m.value_hops.ns for m in (binary, graded)]
     assert total[1] < total[0]
     assert binary.hops.ew + binary.hops.ns < graded.hops.ew + graded.hops.ns
+
+
+def test_what_the_host_makes_of_spikes_is_there_a_step_later():
+    """Spikes, summed by a pool and weighed on the host, reach the next neurons two messages behind."""
+    nodes = {
+        "token": nir.Input({"input": np.array([2])}),
+        "embedding": nir.Linear(np.ones((4, 2), np.float32)),
+        "lif0": neurons(4),
+        "matrix0": nir.Linear(np.full((4, 4), 127, np.int8)),
+        "lif1": neurons(4),
+        "pool": nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        "matrix1": nir.Linear(np.full((3, 1), 127, np.int8)),
+        "lif2": neurons(3),
+        "out": nir.Output({"output": np.array([3])}),
+    }
+    nodes["pool"].input_type = {"input": np.array([1, 2, 2])}
+    nodes["pool"].output_type = {"output": np.array([1, 1, 1])}
+    plan = build(nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False))
+    found = map_plan(plan, TINY, counts_of(lif0=[1] * 4, lif1=[1, 2, 0, 4], lif2=[1] * 3)).values
+    assert found.layers == {"lif0": 0, "lif1": 1, "lif2": 2}
+    assert found.to_host == 1 + 2 + 0 + 4 + 3 * 1
+    assert found.from_host == 10 * (4 + 3)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import nir
 import numpy as np
 
-from hw_sim.counts.layers import BINARY, GRADED, INPUT, REAL, SPIKES, LayerCount, LayerCounts, split, verdict
+from hw_sim.counts.layers import BINARY, GRADED, INPUT, REAL, SPIKES, ZERO, LayerCount, LayerCounts, split, verdict
 from hw_sim.counts.nodes import node_counts
 from hw_sim.graph.check import width
 from hw_sim.graph.foreign import STEP_KEY, drive, input_fed
@@ -42,6 +42,14 @@ def count_inputs(
     told = alone and inputs is not None and not spike_input
     step = [graph.metadata[STEP_KEY]] if STEP_KEY in graph.metadata else []
     return replace(counts, layers=kept, notes=(*counts.notes, *([note] if told else []), *step))
+
+
+def are_events(graph: nir.NIRGraph, inputs: np.ndarray, said: bool) -> tuple[bool, tuple[str, ...]]:
+    """Whether inputs (T, n) count as spikes: as said, else by their values, with a note where that decided."""
+    if said or verdict(inputs) not in (BINARY, ZERO):
+        return said, ()
+    fed = ", ".join(sorted(input_fed(graph)))
+    return True, (f"inputs of 0 and 1 are taken for spikes: {fed} adds, it does not multiply",) if fed else ()
 
 
 def _count(graph: nir.NIRGraph, tokens: np.ndarray, fed: dict[str, tuple[str, str]], seen: bool,

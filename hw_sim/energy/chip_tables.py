@@ -1,11 +1,11 @@
 """Tables of chips for spikes: what they take, how fast they are, what is left out, where the network lies."""
 
-from hw_sim.energy.schema import Report
+from hw_sim.energy.schema import Report, Told
 from hw_sim.energy.summary import microjoules
 from hw_sim.energy.tables import Table, number
 
 
-def chips(report: Report) -> Table:
+def chips(report: Told) -> Table:
     """Dynamic and static energy of the row that could be placed."""
     rows = [
         [c.column, c.row, c.prices_grade, number(c.site.cores or None), number(c.site.chips or None),
@@ -15,17 +15,17 @@ def chips(report: Report) -> Table:
     rates = " or ".join(dict.fromkeys(f"{c.tokens_per_s:,g}" for c in report.chips))
     return Table(
         "chips",
-        "Chips for spikes: the body alone, µJ a token (modelled)",
+        f"Chips for spikes: the body alone, µJ a {report.unit} (modelled)",
         ["prices", "model", "prices are", "cores", "chips", "dynamic", "static", "total"],
         rows,
-        f"static: the power of all chips at an assumed rate of {rates} tokens a second. What a total leaves out stands "
-        "in the next table; no other technology is compared with.",
+        f"static: the power of all chips at an assumed rate of {rates} {report.unit}s a second. What a total leaves "
+        "out stands in the next table; no other technology is compared with.",
         (1, 2),
     )
 
 
-def chip_time(report: Report) -> Table:
-    """How fast the chips are at most, and what a token takes then."""
+def chip_time(report: Told) -> Table:
+    """How fast the chips are at most, and what a token or step takes then."""
     rows = [
         [c.column, p.how, f"{p.tokens_per_s:,.0f}", f"{p.latency_s * 1e6:,.0f}", microjoules(p.static_j),
          microjoules(p.total_j), f"{p.energy_delay_js * 1e12:,.4g}"]
@@ -34,21 +34,22 @@ def chip_time(report: Report) -> Table:
     ]  # fmt: skip
     speeds = [c.site.placement.speed for c in report.chips if c.site.placement and c.site.placement.speed]
     note = "".join(
-        f"Over {s.tokens:,} tokens: {s.steps_per_token} steps a token, of {s.step_s * 1e6:,.1f} µs where one begins at "
-        f"each; the slowest core is {s.slowest_core}. Times: {s.source}; {s.grade}. Left out: {'; '.join(s.left_out)}. "
+        f"Over {s.tokens:,} {report.unit}s: {s.steps_per_token} of the chip's steps each, of {s.step_s * 1e6:,.1f} µs "
+        f"where one begins at each; the slowest core is {s.slowest_core}. Times: {s.source}; {s.grade}. Left out: "
+        f"{'; '.join(s.left_out)}. "
         for s in speeds[:1]
     )
     return Table(
         "chip-time",
         "How fast the chips are at most (modelled)",
-        ["prices", "use", "tokens/s", "latency, µs", "static, µJ", "total, µJ", "energy x delay, µJ µs"],
+        ["prices", "use", f"{report.unit}s/s", "latency, µs", "static, µJ", "total, µJ", "energy x delay, µJ µs"],
         rows,
         note + "No times of Loihi 2's events are published.",
         (1,),
     )
 
 
-def left_out(report: Report) -> Table:
+def left_out(report: Told) -> Table:
     """What the chips do not run by themselves, and what their totals do not hold."""
     rows = [
         [c.column, f"{c.site.chip}, {c.site.how}", ", ".join(c.cannot_run) or "nothing", "; ".join(c.left_out)]
@@ -63,7 +64,7 @@ def left_out(report: Report) -> Table:
     )
 
 
-def footprint(report: Report) -> Table:
+def footprint(report: Told) -> Table:
     rows = [
         [
             f["chip"],
@@ -75,16 +76,16 @@ def footprint(report: Report) -> Table:
     ]
     return Table(
         "footprint",
-        "Our mapping of the int8 model onto chips, an estimate",
+        "Our mapping of the int8 network onto chips, an estimate",
         [
             "chip",
             "cores",
             "chips",
             "synapses",
             "neurons",
-            "spike messages a token",
-            "hops a token",
-            "graded messages a token",
+            f"spike messages a {report.unit}",
+            f"hops a {report.unit}",
+            f"graded messages a {report.unit}",
             "note",
         ],
         rows,

@@ -5,23 +5,38 @@ else that the network does is named beside the total, with its share.
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from hw_sim.energy.placement import Placement
 
 TOKENS_PER_S = 1000.0  # assumed where nobody says: static power is time, and no chip has run this network
-KNOWN, WRITTEN = "a known text, a token a step", "a text being written, one token at a time"
 STATIC = "static power"  # the term's name
 COMPONENTS = {  # of element-wise work, as rows name them
     "layer_norm": "LayerNorm",
     "wkv": "WKV",
     "sigmoid": "sigmoid",
     "gate": "gates (products)",
-    "mixing": "token shift and residual",
     "squared_relu": "squared ReLU",
 }
+
+
+class Words(NamedTuple):
+    """How a network's unit of work is spoken of: itself, many of them in a row, one by one, matrices that read no
+    spikes, and sums, scales and the like."""
+
+    unit: str
+    known: str
+    alone: str
+    dense: str
+    mixing: str
+
+
+TOKEN = Words("token", "a known text, a token a step", "a text being written, one token at a time",
+              "head, {:,.0f} MACs", "token shift and residual")  # fmt: skip
+STEP = Words("step", "inputs, a step of theirs at each of the chip's", "one step of the inputs at a time",
+             "matrices behind pools or real numbers, {:,.0f} operations", "scales, biases and pools")  # fmt: skip
 
 
 class Core(Struct, frozen=True, kw_only=True):
@@ -112,11 +127,11 @@ def static_power(w_per_chip: float, site: Site, tokens_per_s: float) -> dict[str
 
 
 class RowCounts(Struct, frozen=True, kw_only=True):
-    """Of a row, per token: what `left_out` is told from."""
+    """Of a row, per token or step: what `left_out` is told from."""
 
     synops: float
     all_operations: float
-    multiply_accumulates: float  # on real inputs: the head
+    multiply_accumulates: float  # on what is not spikes
     elementwise: Mapping[str, float]  # operations by component; "neurons" are what the chip does itself
 
 
@@ -129,24 +144,29 @@ def chip_column(
     static_w_per_chip: float,
     counts: RowCounts,
     tokens_per_s: float = TOKENS_PER_S,
+    words: Words = TOKEN,
 ) -> ChipColumn:
-    """The chip's price of a row whose terms, joules a token, are `terms`, STATIC among them if it is known."""
+    """The chip's price of a row whose terms, joules a token or step, are `terms`, STATIC among them if it is known."""
     static = terms.get(STATIC)
     moving = sum(v for k, v in terms.items() if k != STATIC)
-    cannot = tuple(COMPONENTS.get(name, name) for name in counts.elementwise if name != "neurons")
-    left = _left_out(site, counts, terms)
+    cannot = tuple(
+        words.mixing if name == "mixing" else COMPONENTS.get(name, name)
+        for name in counts.elementwise
+        if name != "neurons"
+    )
+    left = _left_out(site, counts, terms, words)
     total = moving + (static or 0.0)
-    paces = _paces(site, moving, static_w_per_chip)
+    paces = _paces(site, moving, static_w_per_chip, words)
     text = (
-        f"{row}, its body alone: {total * 1e6:,.4g} µJ a token (modelled, prices {prices_grade}), "
+        f"{row}, its body alone: {total * 1e6:,.4g} µJ a {words.unit} (modelled, prices {prices_grade}), "
         f"{moving * 1e6:,.4g} dynamic"
         + (
             f" and {static * 1e6:,.4g} static ({site.chips} chip(s) of {static_w_per_chip * 1e3:g} mW at an assumed "
-            f"{tokens_per_s:,g} tokens/s)"
+            f"{tokens_per_s:,g} {words.unit}s/s)"
             if static is not None
             else ", no static power"
         )
-        + f"; {_where(site)}. {_fast(site, paces)}{_runs(site, cannot)}Left out of the total: "
+        + f"; {_where(site)}. {_fast(site, paces, words.unit)}{_runs(site, cannot)}Left out of the total: "
         f"{'; '.join(left)}. Other technologies are not compared with"
     )
     return ChipColumn(
@@ -166,15 +186,15 @@ def chip_column(
     )
 
 
-def _paces(site: Site, dynamic_j: float, static_w_per_chip: float) -> tuple[Pace, ...]:
-    """A text that is known and one that is being written, where the mapping says how long a step takes."""
+def _paces(site: Site, dynamic_j: float, static_w_per_chip: float, words: Words) -> tuple[Pace, ...]:
+    """Work that is known and work that waits for the last, where the mapping says how long a step takes."""
     speed = site.placement.speed if site.placement else None
     if speed is None:
         return ()
     found = []
     for how, rate, latency in (
-        (KNOWN, speed.tokens_per_s, speed.steps_per_token * speed.step_s),
-        (WRITTEN, speed.tokens_per_s_alone, speed.latency_s),
+        (words.known, speed.tokens_per_s, speed.steps_per_token * speed.step_s),
+        (words.alone, speed.tokens_per_s_alone, speed.latency_s),
     ):
         static = static_power(static_w_per_chip, site, rate).get(STATIC)
         total = dynamic_j + (static or 0.0)
@@ -183,10 +203,10 @@ def _paces(site: Site, dynamic_j: float, static_w_per_chip: float) -> tuple[Pace
     return tuple(found)
 
 
-def _fast(site: Site, paces: tuple[Pace, ...]) -> str:
+def _fast(site: Site, paces: tuple[Pace, ...], unit: str) -> str:
     if not paces:
         return f"How long {site.chip} takes is not known. "
-    return "At most " + ", ".join(f"{p.tokens_per_s:,.0f} tokens/s of {p.how}" for p in paces) + " (modelled). "
+    return "At most " + ", ".join(f"{p.tokens_per_s:,.0f} {unit}s/s of {p.how}" for p in paces) + " (modelled). "
 
 
 def _where(site: Site) -> str:
@@ -197,21 +217,26 @@ def _runs(site: Site, cannot: tuple[str, ...]) -> str:
     """What the chip cannot do by itself."""
     if not cannot:
         return ""
-    need = "need custom neurons (microcode)" if site.graded_values else "cannot run there at all: its neurons are fixed"
+    need = (
+        "need custom neurons (microcode)"
+        if site.graded_values
+        else "cannot run there as they are: its neurons are fixed"
+    )
     values = "" if site.graded_values else ", and its messages carry no values"
     return f"{site.chip} does not run this network by itself: {', '.join(cannot)} {need}{values}. "
 
 
-def _left_out(site: Site, counts: RowCounts, terms: Mapping[str, float]) -> tuple[str, ...]:
+def _left_out(site: Site, counts: RowCounts, terms: Mapping[str, float], words: Words) -> tuple[str, ...]:
     """What the network does and the total does not hold, each with its size."""
     found = []
     if counts.multiply_accumulates:
         share = counts.multiply_accumulates / counts.synops
-        found.append(f"head, {counts.multiply_accumulates:,.0f} MACs ({share:.0%} of the matrices' operations)")
+        found.append(f"{words.dense.format(counts.multiply_accumulates)} ({share:.0%} of the matrices' operations)")
     outside = sum(v for k, v in counts.elementwise.items() if k != "neurons")
     if outside:
         found.append(f"element-wise work, {outside:,.0f} operations ({outside / counts.all_operations:.0%} of all)")
-    found.append("embedding")
+    if words is TOKEN:
+        found.append("embedding")
     p = site.placement
     if p is None:
         found.append("messages and hops, as nothing was mapped")

@@ -2,10 +2,11 @@
 
 import csv
 import io
+from collections.abc import Iterable
 
 from hw_sim.energy.schema import Report
 from hw_sim.energy.summary import title
-from hw_sim.energy.tables import counts, energy
+from hw_sim.energy.tables import Table, counts, energy
 
 LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
@@ -22,8 +23,6 @@ LATEX = str.maketrans(
 
 def as_csv(report: Report) -> str:
     """Counts a token and joules a token of every model, unrounded; empty where there is no price."""
-    text = io.StringIO()
-    out = csv.writer(text, lineterminator="\n")
     numbers = (
         "bits_per_byte",
         "dense",
@@ -34,10 +33,22 @@ def as_csv(report: Report) -> str:
         "all_operations",
         "spikes",
     )
-    out.writerow(["model", "counts", *numbers, *(f"{c.name} [J]" for c in report.columns)])
-    for r in report.rows:
-        values = [*(getattr(r, key) for key in numbers), *(r.energy_j.get(c.name) for c in report.columns)]
-        out.writerow([harmless(r.name), r.counts, *("" if v is None else repr(v) for v in values)])
+    return lines_of(
+        ["model", "counts", *numbers, *(f"{c.name} [J]" for c in report.columns)],
+        (
+            [r.name, r.counts, *(getattr(r, key) for key in numbers), *(r.energy_j.get(c.name) for c in report.columns)]
+            for r in report.rows
+        ),
+    )
+
+
+def lines_of(head: list[str], rows: Iterable[list[str | float | None]]) -> str:
+    """CSV: texts harmless, numbers unrounded, None empty."""
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(head)
+    for row in rows:
+        out.writerow(["" if v is None else harmless(v) if isinstance(v, str) else repr(v) for v in row])
     return text.getvalue()
 
 
@@ -49,13 +60,14 @@ def harmless(cell: str) -> str:
 def as_latex(report: Report) -> str:
     """Energy of every column and the operations, as a booktabs table."""
     table = energy(report)
+    return booktabs(title(report), table if table.rows else counts(report))
+
+
+def booktabs(titled: str, table: Table) -> str:
     head, rows = table.head, table.rows
-    if not rows:
-        table = counts(report)
-        head, rows = table.head, table.rows
     lines = [" & ".join(cell.translate(LATEX) for cell in line) + r" \\" for line in (head, *rows)]
     body = "\n".join([lines[0], r"\midrule", *lines[1:]])
-    caption = f"{title(report)}. {table.caption}.".translate(LATEX)
+    caption = f"{titled}. {table.caption}.".translate(LATEX)
     return (
         f"\\begin{{table}}\n\\caption{{{caption}}}\n\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n\\toprule\n{body}\n"
         "\\bottomrule\n\\end{tabular}\n\\end{table}\n"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hw_sim.energy import chip_tables, for_scale
-from hw_sim.energy.schema import OPERATIONS, Report
+from hw_sim.energy.schema import OPERATIONS, Report, Told
 from hw_sim.energy.summary import microjoules, shown_first
 from hw_sim.energy.tables import NONE, Table, columns, counts, energy, models, number, operations, ratios
 
@@ -126,7 +126,7 @@ def break_even(report: Report) -> Table:
     )
 
 
-def populations(report: Report) -> Table:
+def populations(report: Told) -> Table:
     def some(count: int, which: Sequence[int]) -> str:
         return f"{count}: {', '.join(map(str, which))}{', ..' * (len(which) < count)}" if count else "0"
 
@@ -139,7 +139,8 @@ def populations(report: Report) -> Table:
         "Spiking neurons",
         ["population", "neurons", "rate", "never fired", "always fired"],
         rows,
-        "rate: share of tokens at which a neuron fires, mean of the population. Neurons are named by their number.",
+        f"rate: share of {report.unit}s at which a neuron fires, mean of the population. Neurons are named by "
+        "their number.",
         (3, 4),
     )
 

@@ -4,7 +4,7 @@ Schema `spikegpt-energy-report-2`, documented in docs/report.md. Every number is
 otherwise; None is "not measured" or "no price".
 """
 
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 from msgspec import Struct, field
 
@@ -196,12 +196,27 @@ class Activity(Struct, frozen=True, kw_only=True):
     raster: tuple[tuple[int, int], ...] = ()
 
 
+class Told(Protocol):
+    """What pictures and tables of neurons and chips ask of a report; all its numbers are per `unit`."""
+
+    unit: ClassVar[str]
+
+    @property
+    def activity(self) -> tuple[Activity, ...]: ...
+    @property
+    def chips(self) -> tuple[ChipColumn, ...]: ...
+    @property
+    def footprint(self) -> tuple[dict[str, Any], ...]: ...
+
+
 RATE_EDGES = (0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1.0)
 NAMED = 20
 
 
 class Report(Struct, frozen=True, kw_only=True):
     """All of it. Free-form parts (dict[str, Any]) are described in docs/report.md."""
+
+    unit: ClassVar[str] = "token"
 
     schema: Literal["spikegpt-energy-report-2"] = SCHEMA
     model: dict[str, Any]

@@ -93,17 +93,20 @@ def verdict(report: Report) -> str:
         more = f": {label(report.rows[0])} does {times(ratio)} its operations" if ratio else ""
         return f"No price list of this report compares {report.subject.name} with another model{more}."
     ranges = [(r.label, min(s.low for s in r.spans.values()), max(s.high for s in r.spans.values())) for r in found]
+    return f"For each token {compared(ranges, report.subject.name)}."
+
+
+def compared(ranges: list[tuple[str, float, float]], name: str) -> str:
+    """Which others take how many times the energy of `name`, from a lowest to a highest ratio."""
     ranges.sort(key=lambda x: (x[1] <= 1, x[2] < 1))  # those that cost more first, those that cost less last
     less = [x for x in ranges if x[2] < 1]
     said = [f"{name} {span(low, high)}" for name, low, high in ranges if high >= 1]
-    name = report.subject.name
     if said:
         said[0] = said[0].replace(f"{ranges[0][0]} ", f"{ranges[0][0]} takes ", 1) + f" the energy of {name}"
     parts = [f"{name_} only {span(low, high)}" for name_, low, high in less]
     if parts and not said:
         parts[0] = parts[0].replace(" only ", " takes only ", 1) + f" the energy of {name}"
-    text = listed(said) + (", but " if said and parts else "") + listed(parts)
-    return f"For each token {text}."
+    return listed(said) + (", but " if said and parts else "") + listed(parts)
 
 
 def general(report: Report) -> list[Finding]:

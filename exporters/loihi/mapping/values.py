@@ -4,7 +4,7 @@ A spike-fed matrix leaves its sums in neurons; what follows (LayerNorm, token sh
 run in neurons too. An operation of one value runs in the neuron that holds it; of two values, in that neuron of the two
 whose group comes later in dataflow order, to which the other value is sent; a LIF without synapses is sent its input;
 a LayerNorm needs the sums of its whole vector, so every value goes to every core that holds a part of it. Embedding,
-head and all that touches only their values run on the host.
+head, pools, matrices that read no spikes, and all that touches only their values run on the host.
 
 A message is one a value and destination core, also where that is the neuron's own core, as for spikes; within one
 neuron nothing is sent. A value is sent at every token, zero or not; a spike that no synapse weighs, when it fires.
@@ -90,10 +90,10 @@ class _Walk:
             there = self._send(x, n, self.neurons[name])
             self.layers[name] = int(there.max())
             self._make(y, self.neurons[name], there, self.fired[name])
-        elif self.plan.operation(i).matrix or op == Op.OUTPUT:
+        elif self.plan.operation(i).matrix or op in (Op.OUTPUT, Op.POOL):
             self._send(x, n_in, np.full(n_in, HOST))
             if op != Op.OUTPUT:
-                self._make(y, np.full(n, HOST), 0)
+                self._make(y, np.full(n, HOST), self.step[x : x + n_in].max())
         elif op == Op.EMBED:
             self._make(y, np.full(n, HOST), 0)
         elif op in PAIRS:
@@ -120,7 +120,8 @@ class _Walk:
         held = self.at[x : x + n]
         away = held != neurons
         self._record(self.value[x : x + n][away], held[away], self.core[neurons[away]])
-        return self.step[x : x + n] + (away & (held != HOST))
+        known = (held == HOST) & (self.step[x : x + n] == 0)  # to the host, before the first step
+        return self.step[x : x + n] + (away & ~known)
 
     def _record(self, values: np.ndarray, senders: np.ndarray, cores: np.ndarray | int) -> None:
         self.sent.append(np.stack([values, self.core[senders], np.broadcast_to(cores, values.shape)]))

@@ -9,35 +9,10 @@ from typing import Any
 from hw_sim.energy.page.chip import chip
 from hw_sim.energy.page.curves import curves
 from hw_sim.energy.page.neurons import raster, rates
+from hw_sim.energy.page.pictures import Rivalry, bands, grouped, shares, work
 from hw_sim.energy.page.state import Chart, State
 from hw_sim.energy.schema import Report
-from hw_sim.energy.summary import digits, label, listed, microjoules, rivals, times
-
-GROUPS = {  # term of the prices -> the part of a bar that it belongs to
-    "accumulates": "arithmetic",
-    "multiply-accumulates": "arithmetic",
-    "ternary additions": "arithmetic",
-    "neuron updates": "neuron updates and spikes",
-    "spikes": "neuron updates and spikes",
-    "messages": "messages and hops",
-    "hops": "messages and hops",
-    "memory": "memory and addressing",
-    "addressing": "memory and addressing",
-}
-ORDER = (
-    "arithmetic",
-    "weight reads",
-    "accumulator traffic",
-    "element-wise",
-    "state",
-    "activations",
-    "KV cache",
-    "constants",
-    "embedding",
-    "neuron updates and spikes",
-    "messages and hops",
-    "memory and addressing",
-)
+from hw_sim.energy.summary import label, rivals
 
 
 def charts(report: Report) -> list[Chart]:
@@ -71,14 +46,6 @@ def state_of(chart: Chart, column: str, setting: tuple[int, int]) -> State | Non
     return next((chart.states[k] for k in (at(setting, column), at(setting), column, "") if k in chart.states), None)
 
 
-def wrapped(text: str, width: int = 24) -> str:
-    """Lines of at most `width` characters, for the label of an axis."""
-    lines = [""]
-    for word in text.split():
-        lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < width else [lines[-1], word]
-    return "\n".join(lines)
-
-
 def ratios(report: Report) -> Chart | None:
     """One band a rival, all columns."""
     columns = {c.name: c for c in report.columns}
@@ -87,54 +54,13 @@ def ratios(report: Report) -> Chart | None:
         return None
     states = {}
     for setting in settings(report):
-        rows: list[dict[str, Any]] = []
         found = [(r.label, r.spans) for r in own] if setting == settings(report)[0] else moved(report, setting)
-        for name, spans in found:
-            rows += [
-                {
-                    "rival": wrapped(name),
-                    "column": column,
-                    "profile": columns[column].profile,
-                    "precision": columns[column].precision,
-                    "ratio": s[0],
-                    "low": s[1],
-                    "high": s[2],
-                }
-                for column, s in spans.items()
-            ]
-        if not rows:
-            continue
-        title = tally([[s[0] for s in spans.values()] for _, spans in found])
-        text = "; ".join(
-            f"{name}: "
-            + ", ".join(f"{c} {times(s[0])} (from {digits(s[1])} to {digits(s[2])})" for c, s in spans.items())
-            for name, spans in found
-        )
-        states[at(setting)] = State(title, text, rows)
-    return Chart("range", "range", states)
+        if any(spans for _, spans in found):
+            states[at(setting)] = bands(found, columns, "this model")
+    return Chart("range", "range", states, {"axis": "times this model's energy"})
 
 
-def tally(ratios_of: list[list[float]]) -> str:
-    """How many rivals cost more, and how many less, whatever the prices."""
-    more, less = (sum(all(keep(x) for x in xs) for xs in ratios_of) for keep in (lambda x: x > 1, lambda x: x < 1))
-    rest = len(ratios_of) - more - less
-    said = [
-        f"{n} cost{'s' * (n == 1)} {how}"
-        for n, how in (
-            (more, "more than this model at all prices"),
-            (less, "less at all prices"),
-            (rest, "more or less, by the prices"),
-        )
-        if n
-    ]
-    return (
-        f"Of {len(ratios_of)} rivals, {listed(said)}"
-        if len(ratios_of) > 1
-        else f"The rival {said[0].partition(' ')[2]}"
-    )
-
-
-def moved(report: Report, setting: tuple[int, int]) -> list[tuple[str, dict[str, tuple[float, float, float]]]]:
+def moved(report: Report, setting: tuple[int, int]) -> list[Rivalry]:
     """Ratios at another setting, precisions of one rival together."""
     scenario = next(s for s in report.scenarios if (s.context, s.batch) == setting)
     found: dict[str, dict[str, tuple[float, float, float]]] = {}
@@ -207,15 +133,6 @@ def kind(own: bool, spiking: bool) -> str:
     return "this report's model" if own else "spiking" if spiking else "non-spiking"
 
 
-def grouped(terms_j: dict[str, float]) -> dict[str, float]:
-    """Terms of the prices as the parts of a bar."""
-    found: dict[str, float] = {}
-    for term, joules in terms_j.items():
-        part = GROUPS.get(term, term)
-        found[part] = found.get(part, 0.0) + joules
-    return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
-
-
 def terms(report: Report) -> Chart | None:
     """Where the energy goes, for the main rows of a column."""
     own = settings(report)[0]
@@ -231,40 +148,14 @@ def terms(report: Report) -> Chart | None:
                 for r in main
                 if column.name in by_row.get(r.name, {}) and sum(by_row[r.name][column.name].values()) > 0
             }
-            if report.subject.name not in bars:
-                continue
-            rows = [
-                {
-                    "model": f"{wrapped(name)}\n{microjoules(sum(parts.values()))} µJ",
-                    "term": part,
-                    "uj": joules * 1e6,
-                    "order": i,
-                }
-                for name, parts in bars.items()
-                for i, (part, joules) in enumerate(parts.items())
-                if joules > 0
-            ]
-            mine = bars[report.subject.name]
-            first = max(mine, key=lambda part: mine[part])
-            title = f"{mine[first] / sum(mine.values()):.0%} of the energy of {report.subject.name} is {spoken(first)}"
-            text = "; ".join(
-                f"{name}, {microjoules(sum(parts.values()))} µJ a token: "
-                + ", ".join(f"{part} {joules / sum(parts.values()):.0%}" for part, joules in parts.items())
-                for name, parts in bars.items()
-            )
-            states[at(setting, column.name)] = State(title, text, rows)
+            if report.subject.name in bars:
+                states[at(setting, column.name)] = shares(bars, report.subject.name, report.unit)
     return Chart("terms", "terms", states) if states else None
-
-
-def spoken(part: str) -> str:
-    return {"weight reads": "reading weights", "element-wise": "element-wise work", "state": "keeping state"}.get(
-        part, part
-    )
 
 
 def operations(report: Report) -> Chart | None:
     """Operations done a token by layer and part, and what is done outside the matrices."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for m in report.matrices:
         layer, _, part = m["name"].partition("_")
         rows.append(
@@ -275,17 +166,4 @@ def operations(report: Report) -> Chart | None:
                 "dense": m["dense_per_token"],
             }
         )
-    done, dense = sum(r["done"] for r in rows), sum(r["dense"] for r in rows)
-    if not dense:
-        return None
-    outside = sum(report.subject.elementwise.values())
-    rows += [{"layer": "outside matrices", "part": "element-wise", "done": outside, "dense": outside}] * bool(outside)
-    layers: dict[str, float] = {}
-    for r in rows:
-        layers[r["layer"]] = layers.get(r["layer"], 0.0) + r["done"]
-    most = max(layers, key=lambda name: layers[name])
-    title = (
-        f"{done / dense:.1%} of the matrices' dense operations are done; {most} does most, {layers[most]:,.0f} a token"
-    )
-    text = "; ".join(f"{name}: {value:,.0f} operations a token" for name, value in layers.items())
-    return Chart("operations", "operations", {"": State(title, text, rows)})
+    return work(rows, sum(report.subject.elementwise.values()), report.unit)

@@ -1,12 +1,12 @@
 """The chip as a picture: how long each core works at a step, and the spike messages between tiles."""
 
 from hw_sim.energy.page.state import Chart, State
-from hw_sim.energy.schema import Report
+from hw_sim.energy.schema import Told
 
 APART = 0.14  # of a core's width: the two directions of a link are drawn beside each other
 
 
-def chip(report: Report) -> Chart | None:
+def chip(report: Told) -> Chart | None:
     """The first chip that the network was placed on and whose times are known."""
     site = next((c.site for c in report.chips if c.site.picture), None)
     if site is None or site.picture is None or site.placement is None or site.placement.speed is None:
@@ -33,6 +33,6 @@ def chip(report: Report) -> Chart | None:
     busiest = max((link.messages for link in drawn.links), default=0.0)
     text = (
         "; ".join(f"core {c.core}: {c.busy_s * 1e6:.1f} µs, {c.holds}" for c in drawn.cores)
-        + f"; {len(drawn.links)} links, the busiest with {busiest:,.1f} spike messages a token"
+        + f"; {len(drawn.links)} links, the busiest with {busiest:,.1f} spike messages a {report.unit}"
     )
     return Chart("chip", "chip", {"": State(title, text, rows)})

@@ -3,12 +3,12 @@
 from itertools import pairwise
 
 from hw_sim.energy.page.state import Chart, State
-from hw_sim.energy.schema import RATE_EDGES, Activity, Report
+from hw_sim.energy.schema import RATE_EDGES, Activity, Told
 
 POPULATIONS = 40  # shown at most
 
 
-def shown(report: Report) -> list[Activity]:
+def shown(report: Told) -> list[Activity]:
     """All populations, or of many those with most silent and saturated neurons."""
     found = list(report.activity)
     if len(found) > POPULATIONS:
@@ -22,7 +22,7 @@ def bins() -> list[str]:
     return ["never", *inner, "always"]
 
 
-def rates(report: Report) -> Chart | None:
+def rates(report: Told) -> Chart | None:
     """Histogram of firing rates of each population; dead and saturated neurons have cells of their own."""
     if not report.activity:
         return None
@@ -41,21 +41,26 @@ def rates(report: Report) -> Chart | None:
         f"{a.name}: mean rate {a.rate:.3f}, {a.dead_count} of {a.neurons} dead, {a.saturated_count} saturated"
         for a in shown(report)
     )
-    return Chart("rates", "rates", {"": State(title, text, rows)})
+    return Chart(
+        "rates",
+        "rates",
+        {"": State(title, text, rows)},
+        {"axis": f"share of {report.unit}s at which a neuron fires"},
+    )
 
 
-def raster(report: Report) -> Chart | None:
-    """Spikes of a few neurons of each population at the first tokens."""
+def raster(report: Told) -> Chart | None:
+    """Spikes of a few neurons of each population at the first tokens or steps."""
     found = [a for a in shown(report) if a.sampled]
     if not found:
         return None
     rows = [
-        {"population": a.name, "token": token, "neuron": neuron, "slot": a.sampled.index(neuron)}
+        {"population": a.name, "at": at, "neuron": neuron, "slot": a.sampled.index(neuron)}
         for a in found
-        for token, neuron in a.raster
+        for at, neuron in a.raster
     ]
-    tokens, neurons = found[0].raster_tokens, sum(len(a.sampled) for a in found)
-    title = f"{len(rows):,} spikes of {neurons} sampled neurons at the first {tokens} tokens: "
-    title += f"{len(rows) / (neurons * tokens):.1%} of all that could be"
+    shown_of, neurons = found[0].raster_tokens, sum(len(a.sampled) for a in found)
+    title = f"{len(rows):,} spikes of {neurons} sampled neurons at the first {shown_of} {report.unit}s: "
+    title += f"{len(rows) / (neurons * shown_of):.1%} of all that could be"
     text = "; ".join(f"{a.name}: {len(a.raster)} spikes of {len(a.sampled)} neurons" for a in found)
-    return Chart("raster", "raster", {"": State(title, text, rows)})
+    return Chart("raster", "raster", {"": State(title, text, rows)}, {"axis": report.unit})

@@ -4,6 +4,7 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const choose = Object.fromEntries(["profile", "precision", "context", "batch"].map((id) => [id, document.getElementById(id)]));
+  const settings = ["context", "batch"].filter((name) => choose[name]); // a network of another tool has none
   const articles = [...document.querySelectorAll("article")];
   const nameOf = (profile, precision) => (precision === "chip" ? profile : `${profile}-${precision}`);
   const views = articles.map(() => new Map());
@@ -68,7 +69,8 @@
   }
 
   function show() {
-    const column = nameOf(choose.profile.value, choose.precision.value), setting = `${choose.context.value}@${choose.batch.value}`;
+    const column = nameOf(choose.profile.value, choose.precision.value);
+    const setting = settings.map((name) => choose[name].value).join("@");
     articles.forEach((article, i) => {
       const report = data.reports[i];
       write(article, report, column, setting);
@@ -129,7 +131,7 @@
   document.getElementById("switch").hidden = false;
   document.getElementById("switch").addEventListener("submit", (event) => event.preventDefault());
   choose.profile.replaceChildren(...Object.keys(data.choices).map((p) => new Option(p, p)));
-  for (const name of ["context", "batch"]) {
+  for (const name of settings) {
     choose[name].replaceChildren(...data[name].offered.map((n) => new Option(n.toLocaleString("en"), n)));
     choose[name].value = data[name].own;
   }
@@ -138,7 +140,7 @@
   follow();
   show();
   choose.profile.addEventListener("change", () => { offer(); show(); });
-  for (const name of ["precision", "context", "batch"]) choose[name].addEventListener("change", show);
+  for (const name of ["precision", ...settings]) choose[name].addEventListener("change", show);
   addEventListener("hashchange", () => { if (take(decodeURIComponent(location.hash.slice(1)))) show(); });
   let waiting = 0;
   addEventListener("resize", () => {

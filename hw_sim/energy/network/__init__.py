@@ -1,0 +1,1 @@
+"""The energy report of a network of any tool: its counts and prices a step, beside its twins that multiply."""
