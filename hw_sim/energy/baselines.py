@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from hw_sim.energy.schema import Shape
 from hw_sim.energy.shapes import named
-from hw_sim.energy.vectors import Operation, vector_work
+from hw_sim.energy.vectors import Task, vector_work
 from hw_sim.energy.work import MAC, MatrixWork, Tensor, Work, merged
 from hw_sim.plan import Op
 
@@ -24,7 +24,7 @@ class Layer:
     """What one layer of a system holds and does for a token."""
 
     matrices: list[MatrixWork] = field(default_factory=list)
-    operations: list[Operation] = field(default_factory=list)
+    operations: list[Task] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)  # state and cache
     state_words: int = 0
     kv_words: int = 0
@@ -33,10 +33,10 @@ class Layer:
         """A dense matrix; `weights` 0: a product with something that was computed."""
         size = fan_in * fan_out
         self.matrices.append(MatrixWork(name, MAC, size, size, size if weights is None else weights, fan_out))
-        self.operations.append(Operation(Op.DENSE, fan_out, fan_in, fan_in))
+        self.operations.append(Task(Op.DENSE, fan_out, fan_in, fan_in))
 
     def vector(self, op: Op | str, width: int) -> None:
-        self.operations.append(Operation(op, width))
+        self.operations.append(Task(op, width))
 
     def state(self, words: int) -> None:
         """A state read and written once a token."""
@@ -136,7 +136,7 @@ class Baseline:
         """One token of a model of this shape in a window of `context` tokens."""
         n, d, layer = shape.n_layer, shape.d, self.layer(shape.d, context)
         head = MatrixWork("head", MAC, d * shape.vocab, d * shape.vocab, d * shape.vocab, shape.vocab)
-        ends = [Operation(Op.EMBED, d), Operation(Op.LAYER_NORM, d), Operation(Op.DENSE, shape.vocab, d, d)]
+        ends = [Task(Op.EMBED, d), Task(Op.LAYER_NORM, d), Task(Op.DENSE, shape.vocab, d, d)]
         found = vector_work([o._replace(copies=n) for o in layer.operations] + ends)
         kept = [Tensor(t.role, t.words, t.moved, copies=n) for t in layer.tensors]
         table = Tensor("embedding", shape.vocab * d, d)

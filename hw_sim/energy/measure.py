@@ -11,7 +11,7 @@ import numpy as np
 from hw_sim.counts.counts import Counts, merge
 from hw_sim.energy.quality import Interval, interval_of
 from hw_sim.energy.schema import Shape
-from hw_sim.energy.vectors import Operation, vector_work
+from hw_sim.energy.vectors import Task, vector_work
 from hw_sim.energy.work import AC, GRADED, MAC, MatrixWork, Tensor, Work
 from hw_sim.graph import reference
 from hw_sim.graph.wiring import NEURONS, Wiring
@@ -113,7 +113,7 @@ def counted(name: str, plan: Plan, result: Counts) -> Work:
         row, operation = plan.row(i), plan.operation(i)
         if row.op != Op.OUTPUT:
             fetched = read[plan.names[i]] if operation.matrix else 0
-            operations.append(Operation(operation.op, row.n_out, row.n_in, fetched, marked=row.shift > 0))
+            operations.append(Task(operation.op, row.n_out, row.n_in, fetched, marked=row.shift > 0))
     found = vector_work(operations, tokens)
     return Work(
         name,

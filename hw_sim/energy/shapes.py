@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hw_sim.energy.schema import Assumption, Shape
-from hw_sim.energy.vectors import Operation, vector_work
+from hw_sim.energy.vectors import Task, vector_work
 from hw_sim.energy.work import AC, DECODE, MAC, PREFILL, TERNARY, MatrixWork, Tensor, Work, merged
 from hw_sim.plan import Op
 from spikegpt.config import HALVES, HEAD_WIDTH, SPIKE_DRIVEN, VARIANTS
@@ -66,34 +66,34 @@ def spike_fed(variant: str) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part.split("_")[0] in VARIANTS[variant].before)
 
 
-def operations(variant: str, shape: Shape, read: Mapping[str, int], spiking_head: bool) -> list[Operation]:
+def operations(variant: str, shape: Shape, read: Mapping[str, int], spiking_head: bool) -> list[Task]:
     """What the plan of a variant does for a token; `read` are the inputs fetched by part of a block, and by the head.
 
     Spike-driven, neurons are memoryless and gains lie in thresholds; with a spiking head norms are bare.
     """
     d, v, n = shape.d, shape.vocab, shape.n_layer
     fed, newest, memoryless = spike_fed(variant), spiking_head and variant == SPIKE_DRIVEN, VARIANTS[variant].tau == 1
-    lif, norm = Operation(Op.LIF, d, marked=memoryless), Operation(Op.LAYER_NORM, d, marked=newest)
+    lif, norm = Task(Op.LIF, d, marked=memoryless), Task(Op.LAYER_NORM, d, marked=newest)
 
-    def matrix(part: str) -> list[Operation]:
+    def matrix(part: str) -> list[Task]:
         a, b = PARTS[part]
         if part in fed:
-            return [Operation(Op.EVENTS, b * d, a * d, read[part])]
-        return [Operation(Op.SPARSE if part == "ffn_value" else Op.DENSE, b * d, a * d, a * d)]
+            return [Task(Op.EVENTS, b * d, a * d, read[part])]
+        return [Task(Op.SPARSE if part == "ffn_value" else Op.DENSE, b * d, a * d, a * d)]
 
-    def shifted(part: str) -> list[Operation]:
-        mixed = [Operation(Op.SCALE, d), Operation(Op.SCALE, d), Operation(Op.ADD, d)]
+    def shifted(part: str) -> list[Task]:
+        mixed = [Task(Op.SCALE, d), Task(Op.SCALE, d), Task(Op.ADD, d)]
         return mixed + [lif] * (part in fed) + matrix(part)
 
-    delay = [norm, Operation(Op.DELAY_READ, d), Operation(Op.DELAY_WRITE, d)]
-    gate = [Operation(Op.SIGMOID, d), Operation(Op.MULTIPLY, d)]
-    ends = {half: [lif] * (half in VARIANTS[variant].behind) + [Operation(Op.ADD, d)] for half in HALVES}  # residual
-    attention = [*delay, *shifted("att_value"), *shifted("att_key"), *shifted("att_receptance"), Operation(Op.WKV, d),
+    delay = [norm, Task(Op.DELAY_READ, d), Task(Op.DELAY_WRITE, d)]
+    gate = [Task(Op.SIGMOID, d), Task(Op.MULTIPLY, d)]
+    ends = {half: [lif] * (half in VARIANTS[variant].behind) + [Task(Op.ADD, d)] for half in HALVES}  # residual
+    attention = [*delay, *shifted("att_value"), *shifted("att_key"), *shifted("att_receptance"), Task(Op.WKV, d),
                  *gate, *[lif] * ("att_output" in fed), *matrix("att_output"), *ends["att"]]  # fmt: skip
-    hidden = Operation(Op.LIF, 4 * d, marked=memoryless) if "ffn_value" in fed else Operation(Op.SQUARED_RELU, 4 * d)
+    hidden = Task(Op.LIF, 4 * d, marked=memoryless) if "ffn_value" in fed else Task(Op.SQUARED_RELU, 4 * d)
     ffn = [*delay, *shifted("ffn_key"), hidden, *matrix("ffn_value"), *shifted("ffn_receptance"), *gate, *ends["ffn"]]
-    head = [lif, Operation(Op.EVENTS, v, d, read["head"])] if newest else [Operation(Op.DENSE, v, d, d)]
-    around = [Operation(Op.EMBED, d), norm, *head]
+    head = [lif, Task(Op.EVENTS, v, d, read["head"])] if newest else [Task(Op.DENSE, v, d, d)]
+    around = [Task(Op.EMBED, d), norm, *head]
     return [o._replace(copies=n) for o in attention + ffn] + around
 
 
@@ -129,16 +129,16 @@ def gpt(
     block.append(MatrixWork("attention", MAC, attended * d, attended * d, 0, d))
     head = MatrixWork("head", MAC, d * shape.vocab, d * shape.vocab, d * shape.vocab, shape.vocab)
     layer = [
-        *[Operation(Op.LAYER_NORM, d), Operation(Op.ADD, d)] * 2,
-        *[Operation(Op.DENSE, b, a, a) for a, b in (*sizes.values(), (d, d))],  # the last: attention, from queries
-        Operation("softmax", heads * attended // 2),
-        Operation("gelu" if relu_density is None else "relu", 4 * d),
+        *[Task(Op.LAYER_NORM, d), Task(Op.ADD, d)] * 2,
+        *[Task(Op.DENSE, b, a, a) for a, b in (*sizes.values(), (d, d))],  # the last: attention, from queries
+        Task("softmax", heads * attended // 2),
+        Task("gelu" if relu_density is None else "relu", 4 * d),
     ]
     ends = [
-        Operation(Op.EMBED, d),
-        Operation(Op.ADD, d),
-        Operation(Op.LAYER_NORM, d),
-        Operation(Op.DENSE, shape.vocab, d, d),
+        Task(Op.EMBED, d),
+        Task(Op.ADD, d),
+        Task(Op.LAYER_NORM, d),
+        Task(Op.DENSE, shape.vocab, d, d),
     ]
     found = vector_work([o._replace(copies=n) for o in layer] + ends)
     kept = context * kv  # words of one layer's keys

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from hw_sim.energy.work import Tensor, merged
-from hw_sim.plan.ops import OPERATIONS, Op, Row
-from hw_sim.plan.ops import Operation as PlanOperation
+from hw_sim.plan.ops import OPERATIONS, Op, Operation, Row
 
 COMPONENTS = {  # operation of the plan -> component, as prices name it
     Op.LAYER_NORM: "layer_norm",
@@ -37,8 +36,8 @@ COMPONENT_OF = {"relu": "gelu", "tanh": "sigmoid", "feature_map": "softmax"}  # 
 MOVED = {"gelu": 2, "relu": 2, "softmax": 0, "tanh": 2, "feature_map": 2}  # vectors; scores of attention are not stored
 
 
-class Operation(NamedTuple):
-    """One operation of a token: `op` of the plan, or a key of OTHERS; a matrix reads `n_in`, everything gives `width`.
+class Task(NamedTuple):
+    """One operation, done for a token: `op` of the plan, or a key of OTHERS; a matrix reads `n_in`, all give `width`.
 
     `read` are the inputs of a matrix that are fetched over all tokens: events, or all of them. `marked`: a row with
     a shift, by which the plan says that neurons are memoryless and that a norm is bare.
@@ -60,7 +59,7 @@ class Vectors(NamedTuple):
     tensors: tuple[Tensor, ...]
 
 
-def vector_work(operations: Iterable[Operation], tokens: int = 1) -> Vectors:
+def vector_work(operations: Iterable[Task], tokens: int = 1) -> Vectors:
     """Element-wise operations by component and kind, channels computed, and vectors moved, over `tokens` tokens."""
     components: dict[str, Counter[str]] = {}
     channels: Counter[str] = Counter()
@@ -89,12 +88,12 @@ def vector_work(operations: Iterable[Operation], tokens: int = 1) -> Vectors:
     )
 
 
-def row_of(o: Operation, op: Op) -> Row:
+def row_of(o: Task, op: Op) -> Row:
     """An operation of the plan as a row of its table, which lies nowhere."""
     return Row(op, 0, 0, o.n_in, o.width, 0, 0, 0, 0, int(o.marked), 0)
 
 
-def _kept(o: Operation, operation: PlanOperation, tokens: int) -> list[Tensor]:
+def _kept(o: Task, operation: Operation, tokens: int) -> list[Tensor]:
     """The constant vectors that an operation of the plan reads, and the vectors of its state."""
     row = row_of(o, operation.op)
     constants = sum(shape == (o.width,) for shape in operation.parameters(row, integer=True))

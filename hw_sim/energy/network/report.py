@@ -19,7 +19,7 @@ from hw_sim.energy.measure import OBSERVED_TOKENS, counted
 from hw_sim.energy.price import Energy, costs
 from hw_sim.energy.schema import Activity, Column
 from hw_sim.energy.settings import Settings
-from hw_sim.energy.vectors import Operation, vector_work
+from hw_sim.energy.vectors import Task, vector_work
 from hw_sim.energy.work import AC, GRADED, MAC, Work
 from hw_sim.graph.foreign import drive
 from hw_sim.plan import Op, Plan
@@ -168,7 +168,7 @@ def twin(plan: Plan, steps: int) -> Work:
             continue
         kind: Op | str = "relu" if operation.fires else operation.op
         read = row.n_in * steps if operation.matrix else 0
-        operations.append(Operation(kind, row.n_out, row.n_in, read, marked=row.shift > 0))
+        operations.append(Task(kind, row.n_out, row.n_in, read, marked=row.shift > 0))
     found = vector_work(operations, steps)
     return Work(TWIN, steps, tuple(matrices), found.components, found.channels, found.tensors, counted=False)
 
