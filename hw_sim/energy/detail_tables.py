@@ -181,7 +181,7 @@ def assumptions(report: Report) -> Table:
     )
 
 
-def prices(report: Report) -> Table:
+def prices(report: Told) -> Table:
     rows = [[name, p["grade"], p["source"], p["scope"]] for name, p in report.profiles.items()]
     return Table("prices", "Prices and their sources", ["profile", "grade", "source", "scope"], rows, prose=(1, 2, 3))
 

@@ -197,7 +197,7 @@ class Activity(Struct, frozen=True, kw_only=True):
 
 
 class Told(Protocol):
-    """What pictures and tables of neurons and chips ask of a report; all its numbers are per `unit`."""
+    """What pictures and tables of neurons, chips and prices ask of a report; all its numbers are per `unit`."""
 
     unit: ClassVar[str]
 
@@ -207,6 +207,8 @@ class Told(Protocol):
     def chips(self) -> tuple[ChipColumn, ...]: ...
     @property
     def footprint(self) -> tuple[dict[str, Any], ...]: ...
+    @property
+    def profiles(self) -> dict[str, dict[str, Any]]: ...
 
 
 RATE_EDGES = (0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.9, 1.0)

@@ -1,7 +1,7 @@
 """The tables of a network's report as plain cells, for every form that shows them."""
 
 from hw_sim.energy import chip_tables
-from hw_sim.energy.detail_tables import populations
+from hw_sim.energy.detail_tables import populations, prices
 from hw_sim.energy.network.report import INT8, NETWORK, NetworkReport, NetworkRow
 from hw_sim.energy.network.words import LABELS
 from hw_sim.energy.summary import Span, digits, microjoules
@@ -91,11 +91,6 @@ def unpriced(report: NetworkReport) -> Table:
     ]
     return Table("unpriced", "What meets no price, times a step", ["row", "prices", "without a price"], rows,
                  prose=(1, 2))  # fmt: skip
-
-
-def prices(report: NetworkReport) -> Table:
-    rows = [[name, p["grade"], p["source"], p["scope"]] for name, p in report.profiles.items()]
-    return Table("prices", "Prices and their sources", ["profile", "grade", "source", "scope"], rows, prose=(1, 2, 3))
 
 
 def chosen(report: NetworkReport, column: str) -> Table:
