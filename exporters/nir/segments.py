@@ -17,7 +17,7 @@ import numpy as np
 from hw_sim.graph.extensions import DT, memoryless
 from hw_sim.graph.files import write
 from hw_sim.graph.reference import run
-from hw_sim.graph.wiring import Wiring
+from hw_sim.graph.wiring import NEURONS, Wiring
 from spikegpt import files
 
 # SpikingJelly wants tau > dt. At tau = dt (1 + 2^-40) a membrane keeps 1e-12 of itself: nothing, in float32.
@@ -117,7 +117,7 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
         record = records[segment.name]
         if name == segment.chain[0]:
             record["input"] = x / node.v_threshold.astype(np.float32) if has_own_thresholds(node) else x
-        if isinstance(node, nir.LIF):
+        if isinstance(node, NEURONS):
             record[name] = y.astype(np.uint8)
             if memoryless(node):
                 margins[segment.name].append(float(np.abs(x - node.v_threshold).min()))
@@ -126,7 +126,7 @@ def write_segments(graph: nir.NIRGraph, tokens: np.ndarray, folder: Path) -> dic
             path = folder / f"{segment.name}.npz"
             files.write(path, partial(_save, records.pop(segment.name)))
             write(portable(graph, segment), path.with_suffix(".nir"))
-            populations = [n for n in segment.chain if isinstance(graph.nodes[n], nir.LIF)]
+            populations = [n for n in segment.chain if isinstance(graph.nodes[n], NEURONS)]
             facts[segment.name] = {"synapses": segment.synapses, "populations": populations}
             if margins[segment.name]:
                 facts[segment.name]["closest_to_threshold"] = min(margins[segment.name])
