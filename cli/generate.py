@@ -85,10 +85,11 @@ def encoded(text: str, option: str) -> bytes:
 
 def recurrent(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[TokenText]":
     """The continuation that a checkpoint gives."""
-    from spikegpt.generation import generate
+    from spikegpt.generation import feed_of
+    from spikegpt.sampling import continue_text
 
     model = load_model(path, taken, tokenizer)
-    return generate(model, known_tokenizer(model.tokenizer, path), *arguments)
+    return continue_text(feed_of(model), known_tokenizer(model.tokenizer, path), *arguments)
 
 
 def simulated(path: str, taken: Taken, tokenizer: str | None, *arguments: Any) -> "Iterator[TokenText]":

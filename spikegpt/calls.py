@@ -12,8 +12,9 @@ from spikegpt.corpus import Corpus, load_corpus
 from spikegpt.errors import UserError
 from spikegpt.evaluation import STREAMS, Evaluation
 from spikegpt.evaluation import evaluate as score
-from spikegpt.generation import generate as pieces
+from spikegpt.generation import feed_of
 from spikegpt.model import SpikeGPT
+from spikegpt.sampling import continue_text
 from spikegpt.shipped import resolved
 from spikegpt.tokenizer import Tokenizer, default_tokenizer
 from spikegpt.train_config import TrainConfig
@@ -102,7 +103,7 @@ def generate(
     ' of '
     """
     held = loaded(model)
-    found = pieces(held, tokenizer_of(held), prompt.encode(), tokens, temperature, top_p, seed)
+    found = continue_text(feed_of(held), tokenizer_of(held), prompt.encode(), tokens, temperature, top_p, seed)
     return b"".join(piece.text for piece in found).decode(errors="replace")
 
 

@@ -1,27 +1,17 @@
-"""Sampling from the recurrent form: constant memory and work per token."""
+"""The recurrent form as what a text is continued by: constant memory and work per token."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
 from spikegpt.model import SpikeGPT
-from spikegpt.sampling import TokenText, continue_text
-from spikegpt.tokenizer import Tokenizer
 from spikegpt.transformer import Transformer
 
 
-def generate(
-    model: SpikeGPT | Transformer,
-    tokenizer: Tokenizer,
-    prompt: bytes,
-    count: int,
-    temperature: float = 0.8,
-    top_p: float = 0.95,
-    seed: int = 0,
-) -> Iterator[TokenText]:
-    """`count` tokens with their text after `prompt`, as `sampling.continue_text` gives it."""
+def feed_of(model: SpikeGPT | Transformer) -> Callable[[np.ndarray], np.ndarray]:
+    """Takes the next tokens (T,) of a stream and gives the logits (V,) after the last, for `sampling.continue_text`."""
     state: Any = None
     device = model.head.weight.device
 
@@ -35,4 +25,4 @@ def generate(
         logits, state = model.step(read, state)
         return logits[0].cpu().numpy()
 
-    return continue_text(feed, tokenizer, prompt, count, temperature, top_p, seed)
+    return feed

@@ -16,7 +16,8 @@ import torch
 from spikegpt import calls, checkpoint
 from spikegpt.errors import UserError
 from spikegpt.evaluation import CHUNK, as_run
-from spikegpt.generation import generate
+from spikegpt.generation import feed_of
+from spikegpt.sampling import continue_text
 from spikegpt.shipped import resolved
 
 NEEDED = 'pip install "spikegpt[harness]"'
@@ -108,9 +109,8 @@ class SpikeGPTLM(TemplateLM):
         for number, (context, told) in enumerate(request.args for request in requests):
             stops, settings = settings_of(told, self.max_gen_toks)
             text = b""
-            for piece in generate(
-                self.model, self.text_tokenizer, context.encode(), seed=self.seed + number, **settings
-            ):
+            feed, seed = feed_of(self.model), self.seed + number
+            for piece in continue_text(feed, self.text_tokenizer, context.encode(), seed=seed, **settings):
                 text += piece.text
                 if any(stop in text for stop in stops):
                     break

@@ -15,7 +15,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from spikegpt import Config, SpikeGPT, UserError, checkpoint, texts
 from spikegpt.corpus import load_corpus, prepare
 from spikegpt.evaluation import evaluate
-from spikegpt.generation import generate
+from spikegpt.generation import feed_of
+from spikegpt.sampling import continue_text
 from spikegpt.tokenizer import Bytes, Characters, Json, tokenizer_from_dict
 from spikegpt.tokenizer_files import read_tokenizer
 
@@ -189,5 +190,5 @@ def test_generated_pieces_join_to_whole_characters(bpe):
             logits[0, 0, script[said % len(script)]] = 1e9
             return logits, {"said": said + 1}
 
-    pieces = list(generate(Reciter(Config(300, 1, 8)), tokenizer, b"the", len(script), temperature=0))
+    pieces = list(continue_text(feed_of(Reciter(Config(300, 1, 8))), tokenizer, b"the", len(script), temperature=0))
     assert b"".join(piece.text for piece in pieces).decode() == "🙂 κόσμε the fox"
