@@ -155,7 +155,7 @@ def test_a_placement_prices_messages_and_hops_and_brings_its_chips(run, tmp_path
         ({"synapses": 1}, "another network"),
         ({"populations": {"block0_att_key_lif": 256}}, "another network"),
         ({"chip": "Loihi 2"}, "onto Loihi 2, which no profile prices"),
-        ({"cores": 0}, "$.placement.cores"),
+        ({"cores": 0}, "placement.cores = 0"),
     ],
 )
 def test_a_placement_of_another_network_or_chip_is_refused(run, tmp_path, changes, named):

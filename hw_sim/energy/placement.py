@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
 
-from msgspec import Meta, Struct
+import msgspec
 
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
 
 MOST = 1 << 53  # whole numbers up to here are exact as float64
-Amount = Annotated[float, Meta(ge=0, le=MOST)]
 
 
-class Speed(Struct, frozen=True, kw_only=True):
+class Speed(msgspec.Struct, frozen=True, kw_only=True):
     """Modelled time of a mapped network, seconds, means over `tokens` recorded tokens: of a step where a token begins
     at each (`step_s`, `barrier_s` of it meeting at the barrier), and of one token that has the chip alone
     (`latency_s`). `slowest_core` is it in `slowest_share` of the steps, whose work is `slowest_parts`."""
@@ -41,26 +39,26 @@ class Speed(Struct, frozen=True, kw_only=True):
         return 1 / self.latency_s
 
 
-class Placement(Struct, frozen=True, kw_only=True):
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Traffic of a declared mapping, per token; `populations` (LIFs and their neurons) and `synapses` (weights that
     read spikes) say which network was mapped. Graded messages carry the values between custom neurons."""
 
     chip: str
-    cores: Annotated[int, Meta(ge=1, le=MOST)]
-    chips: Annotated[int, Meta(ge=1, le=MOST)]
+    cores: int
+    chips: int
     populations: dict[str, int]
-    synapses: Annotated[int, Meta(ge=0, le=MOST)]
-    messages_per_token: Amount
-    hops_ew_per_token: Amount
-    hops_ns_per_token: Amount
-    graded_messages_per_token: Amount | None = None  # None: the mapping did not count them
-    graded_hops_ew_per_token: Amount = 0.0
-    graded_hops_ns_per_token: Amount = 0.0
-    host_values_per_token: Amount = 0.0  # onto the chip and off it
+    synapses: int
+    messages_per_token: float
+    hops_ew_per_token: float
+    hops_ns_per_token: float
+    graded_messages_per_token: float | None = None  # None: the mapping did not count them
+    graded_hops_ew_per_token: float = 0.0
+    graded_hops_ns_per_token: float = 0.0
+    host_values_per_token: float = 0.0  # onto the chip and off it
     speed: Speed | None = None  # None: nobody published times of the chip, or no spikes were recorded
 
 
-class _File(Struct):
+class _File(msgspec.Struct):
     """mapping.json: the placement is one of its keys."""
 
     placement: Placement
@@ -68,7 +66,15 @@ class _File(Struct):
 
 def read_placement(path: Path) -> Placement:
     """The key "placement" of a mapping.json. Raises UserError naming the key at fault."""
-    return read_document(path, _File).placement
+    placement = read_document(path, _File).placement
+    for field in msgspec.structs.fields(placement):
+        value = getattr(placement, field.name)
+        least = 1 if field.name in ("cores", "chips") else 0
+        if isinstance(value, int | float) and abs(value) > MOST:
+            raise UserError(f"{path}: placement.{field.name} is beyond {MOST:,}")
+        if isinstance(value, int | float) and not value >= least:
+            raise UserError(f"{path}: placement.{field.name} = {value!r} must be at least {least}")
+    return placement
 
 
 def check_network(placement: Placement, populations: Mapping[str, int], synapses: int, where: str) -> None:
