@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option("--layers", type=int, help="Instead of the preset's.")
 @click.option("--width", type=int, help="Instead of the preset's.")
 @training_options
-@click.option("--synops", type=int, help="--density as accumulates a token, on weights that are not zero.")
+@click.option("--synops", type=click.IntRange(1), help="--density as accumulates a token, of weights other than zero.")
 @click.option(
     "--teacher", type=Model(Path), help="A checkpoint whose predictions are matched; of equal shape, also the start."
 )
@@ -108,17 +108,17 @@ def plan(config: Config, corpus: "Corpus", training: dict[str, Any]) -> str:
 
 
 def budget(config: Config, training: dict[str, Any], synops: int | None) -> float | None:
-    """The density that --density or --synops allows. Raises UserError for both, and for a model without spikes."""
-    density = training["density"]
-    if synops is not None:
-        if density is not None:
-            raise UserError("--density and --synops are the same budget: name one")
-        density = synops / max(1, config.spike_synapses)
-    if (density or training["sparsity"]) and config.variant != SPIKE_DRIVEN:
+    """The density that --density or --synops allows. Raises UserError for both, and for more than all synapses."""
+    if synops is None:
+        return training["density"]
+    if training["density"] is not None:
+        raise UserError("--density and --synops are the same budget: name one")
+    if synops >= config.spike_synapses:
         raise UserError(
-            f"a {config.variant} model has no binary synaptic operations to budget: leave --density and --sparsity away"
+            f"--synops {synops:,}: a {config.variant} model of this shape has {config.spike_synapses:,} spike-fed "
+            f"synapses; a budget is below that"
         )
-    return density
+    return synops / config.spike_synapses
 
 
 def note(row: dict) -> tuple[str, str]:
