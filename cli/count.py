@@ -12,9 +12,12 @@ from cli.options import (
     Step,
     Taken,
     checkpoint_options,
+    goes_with,
     inputs_option,
     json_option,
     model_argument,
+    refuse,
+    split_option,
     step_options,
     tokenizer_option,
 )
@@ -32,14 +35,17 @@ HEAD = ("dense", "MACs", "accumulates", "graded", "updates", "spikes")
 @click.command(short_help="Count what any network does, layer by layer.")
 @model_argument
 @inputs_option
-@click.option("--steps", type=click.IntRange(1), help="Time steps: the first ones of the data, which lead with them.")
+@click.option("--tokens", "--steps", "steps", type=click.IntRange(1),
+              help="First tokens of the text, or time steps of the data, which lead with them.")  # fmt: skip
 @click.option("--spike-input", is_flag=True, help="The inputs are events; else their values tell.")
 @step_options
 @tokenizer_option
 @checkpoint_options
+@split_option
 @json_option
+@goes_with(split="data", steps="data")
 def count(model: str, data: str | None, steps: int | None, spike_input: bool, step: Step, tokenizer: str | None,
-          as_json: bool, taken: Taken) -> None:  # fmt: skip
+          split: str | None, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Dense and effective operations, multiply-accumulates, accumulates, neuron updates and spikes of a .nir network,
     an .onnx model or a checkpoint, on data; without data what structure alone tells.
 
@@ -53,9 +59,10 @@ def count(model: str, data: str | None, steps: int | None, spike_input: bool, st
       spikegpt count shipped:kjv --data kjv --steps 100
     """
     if Path(model).suffix == ".onnx":
+        refuse("an .onnx model takes none", "dt", "convention", "tokenizer", "variant", "embedding", "split")
         counts = _of_onnx(Path(model), data, steps, spike_input, as_json)
     else:
-        counts = _of_network(model, data, steps, spike_input, step, tokenizer, taken, as_json)
+        counts = _of_network(model, data, split, steps, spike_input, step, tokenizer, taken, as_json)
     if as_json:
         click.echo(json.dumps(counts.to_dict()))
     else:
@@ -76,23 +83,25 @@ def _of_onnx(path: Path, data: str | None, steps: int | None, spike_input: bool,
         return count_onnx(path, inputs, steps, spike_input, advance)
 
 
-def _of_network(model: str, data: str | None, steps: int | None, spike_input: bool, step: Step,
+def _of_network(model: str, data: str | None, split: str | None, steps: int | None, spike_input: bool, step: Step,
                 tokenizer: str | None, taken: Taken, quiet: bool) -> "LayerCounts":  # fmt: skip
     from hw_sim.counts.networks import count_inputs, count_tokens
     from hw_sim.graph.foreign import inputs_of
     from hw_sim.graph.recordings import read_recording
 
     if (network := network_in(model, step, taken)) is not None:
+        refuse("of a text; this is a network of another tool", "split", "tokenizer")
         recorded = read_recording(data, *inputs_of(network), steps) if data is not None else None
         inputs = recorded.inputs if recorded else None
         told = spike_input or (recorded is not None and recorded.events)
         with progress_bar("counting", 1 if inputs is None else len(inputs), quiet) as advance:
             return count_inputs(network, inputs, told, advance)
+    refuse("of a network of another tool or an .onnx model; tokens are looked up", "spike_input")
     graph = load_graph(model, taken, tokenizer)
     tokens = None
     if data is not None:
         cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)
-        tokens = load_text(data, None, steps, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
+        tokens = load_text(data, split, steps, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
     with progress_bar("counting", 1 if tokens is None else len(tokens), quiet) as advance:
         return count_tokens(graph, tokens, advance)
 

@@ -89,8 +89,8 @@ def export(
     from exporters.targets import TARGETS, export_to
 
     if target == "list":
-        for known in TARGETS.values():
-            click.echo(f"{known.name:8} {known.supports}")
+        known = {target.name: target.supports for target in TARGETS.values()}
+        click.echo(json.dumps(known) if as_json else "\n".join(f"{name:8} {said}" for name, said in known.items()))
         return
     if model is None:
         raise UserError("the model is missing: name a checkpoint or a float .nir file")

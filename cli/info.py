@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import is_lowered, load_record, lowered_file
-from cli.options import UNTOLD, Taken, checkpoint_options, force_option, json_option
+from cli.options import UNTOLD, Taken, checkpoint_options, force_option, goes_with, json_option, refuse
 from cli.parameters import Model, NewFile
 from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
@@ -27,6 +27,7 @@ WHOLE = "all"  # named as a block
 @force_option
 @checkpoint_options
 @json_option
+@goes_with(force="svg")
 def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, force: bool, as_json: bool,
          taken: Taken) -> None:  # fmt: skip
     """Shape, size and origin of a checkpoint; the blocks of a .nir file; the parameter counts of a preset.
@@ -41,7 +42,10 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
         raise UserError("name a file or a --preset, one of the two")
     if svg is not None:
         files.check(svg, force=force)
+    if size is not None:
+        refuse("of a checkpoint, and a --preset is none", "variant", "embedding")
     if file is not None and is_lowered(str(file)):
+        refuse("of a checkpoint; a .nir file says itself what it is", "variant", "embedding")
         _network(lowered_file(str(file)), block, svg, as_json)
         return
     if block or svg:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
-from cli.options import Step, force_option, json_option, step_options
+from cli.options import Step, force_option, goes_with, json_option, step_options
 from cli.parameters import NewFile
 from cli.progress import progress_bar
 from spikegpt import files
@@ -30,6 +30,7 @@ MISMATCH = 1  # exit code when recorded spikes differ
 )
 @force_option
 @json_option
+@goes_with(force="out")
 def replay(network: Path, recording: Path, step: Step, out: Path | None, force: bool,
            as_json: bool) -> None:  # fmt: skip
     """Run a .nir network of standard nodes on inputs (T, ..); counts spikes and synaptic operations.

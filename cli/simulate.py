@@ -19,6 +19,7 @@ from cli.options import (
     checkpoint_options,
     data_option,
     force_option,
+    goes_with,
     json_option,
     lava_python_option,
     model_argument,
@@ -95,6 +96,7 @@ STREAMS = 64  # for Dask workers, unless named
     help="mapping.json of a Loihi export: how long the chip takes for the text (modelled).",
 )
 @json_option
+@goes_with(force="trace save_state", membranes="trace", tolerance="verify")
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
              membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, force: bool,
@@ -115,7 +117,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     if lava_python is not None and backend != "lava":
         raise UserError("--lava-python goes with --backend lava")
     spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
-    refuse_mixtures(spread, whole, workers, scheduler, resume, trace, membranes, load_state or save_state)
+    refuse_mixtures(spread, whole, workers, scheduler, resume, trace, load_state or save_state)
     check_places(resume, trace, save_state, force)
     said = UNTOLD if verify and is_lowered(model) else taken  # then it is of the checkpoint to compare with
     graph = load_graph(model, said, tokenizer)
@@ -210,7 +212,7 @@ def check_places(resume: Path | None, trace: Path | None, save_state: Path | Non
 
 
 def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: str | None, resume: Path | None,
-                    trace: Path | None, membranes: tuple[str, ...], state: Path | None) -> None:  # fmt: skip
+                    trace: Path | None, state: Path | None) -> None:  # fmt: skip
     """Raises UserError for options that mean nothing together."""
     if workers and scheduler:
         raise UserError("--workers starts a Dask cluster, --scheduler uses one: name one of the two")
@@ -220,8 +222,6 @@ def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: s
         raise UserError(
             "--verify and --backend lava compare whole runs from the empty state, without --trace or states"
         )
-    if membranes and not trace:
-        raise UserError("--membrane needs a --trace FILE.npz to put it into")
     if resume and not spread:
         raise UserError("--resume keeps finished streams: cut the text with --streams, --workers or --scheduler")
 

@@ -11,7 +11,7 @@ import click
 
 from cli.eval import in_units
 from cli.inputs import named_tokenizer
-from cli.options import data_option, json_option, new_tokenizer_option, out_option
+from cli.options import data_option, goes_with, json_option, new_tokenizer_option, out_option
 from cli.parameters import Device, Model
 from cli.progress import TrainingProgress
 from cli.settings import settings_option, training_options
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--force", is_flag=True, help="Replace the run in --out; with --resume, begin one if there is none.")
 @json_option
+@goes_with(teacher_variant="teacher", teacher_embedding="teacher", teacher_share="teacher",
+           teacher_temperature="teacher", density_weight="density synops")  # fmt: skip
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
           width: int | None, training: dict[str, Any], synops: int | None, teacher: Path | None,
           teacher_variant: str | None, teacher_embedding: str | None, start: Path | None, device: str,

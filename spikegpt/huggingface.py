@@ -186,7 +186,7 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
 
     def _prepare_generation_config(self, *args: Any, **kwargs: Any) -> Any:
         """Raises UserError for outputs that `forward` refuses: `generate` would look for them in what it gives."""
-        config, rest = super()._prepare_generation_config(*args, **kwargs)
+        config, rest = cast(Any, super())._prepare_generation_config(*args, **kwargs)
         for name in UNKNOWN_OUTPUTS:
             if getattr(config, name, None):
                 raise not_taken(name)
