@@ -137,10 +137,10 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
         refuse("of a network of another tool", "spike_input")
     if out is not None:
         folders.check(out, *((NETWORK_KIND,) if network else (KIND,)), force=force, shared=forms())
-    limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
-    earlier = read_baseline(baseline) if baseline and network is None else None
     if junit:
         files.check(junit, force=force)
+    limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
+    earlier = read_baseline(baseline) if baseline and network is None else None
     settings = Settings(
         context=context,
         batch=batch,

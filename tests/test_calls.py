@@ -58,6 +58,8 @@ def test_tokens_and_texts_are_scored_alike(tmp_path):
     text = load_corpus().split("test")[:1000]
     found = spikegpt.evaluate(model, "kjv", tokens=1000)
     assert found == spikegpt.evaluate(model, np.asarray(text))
+    whole = spikegpt.evaluate(model, "kjv", split="all", tokens=1000)
+    assert whole == spikegpt.evaluate(model, np.asarray(load_corpus().tokens[:1000]))
     with pytest.raises(UserError, match="prompt is empty"):
         spikegpt.generate(model, "")
     unknown = SpikeGPT(Config(300, 1, 16))

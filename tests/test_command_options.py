@@ -75,6 +75,16 @@ def test_json_is_all_that_stands_on_standard_output(place, run):
         ("simulate", "nir", "--data", "text.txt"),
         ("info", "run"),
         ("info", "loihi"),
+        ("info", "--preset", "45m"),
+        ("check", "m.pt", "--target", "loihi", "--data", "text.txt"),
+        ("count", "m.pt", "--data", "text.txt", "--tokens", 20),
+        ("raster", "run", "--out", "r.svg"),
+        ("plot", "run", "--out", "c.svg"),
+        ("export", "m.pt", "--target", "sanafe", "--out", "sanafe", "--data", "text.txt", "--tokens", 20),
+        ("export", "--target", "list"),
+        ("energy-report", "m.pt", "--data", "text.txt", "--tokens", 20, "--out", "report"),
+        ("compare", "report"),
+        ("profiles",),
         ("models",),
     ):
         code, out, err = run(*command, "--json")
