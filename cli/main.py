@@ -164,7 +164,3 @@ def signals() -> Iterator[None]:
         sys.unraisablehook = others
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-
-
-if __name__ == "__main__":
-    main()

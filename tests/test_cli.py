@@ -1,6 +1,7 @@
 """The command line: the whole path on a tiny model, and a user's mistakes."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -58,6 +59,20 @@ def test_what_reads_no_model_starts_without_torch_and_numba(arguments):
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout
+
+
+def test_packages_of_the_users_with_our_names_do_not_stand_in_for_ours(request, tmp_path):
+    root = request.config.rootpath
+    for name in ("cli", "hw_sim"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "exporters.py").write_text("raise SystemExit('the wrong one')")
+    spikegpt.save(SpikeGPT(Config(256, 1, 16)), tmp_path / "m.pt")
+    command = [sys.executable, "-m", "spikegpt", "export", "m.pt", "--target", "nir", "--out", "out"]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "out" / "model.nir").exists()
 
 
 def test_simulate_verifies_against_pytorch(run, checkpoint, text):

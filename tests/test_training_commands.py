@@ -85,7 +85,7 @@ def test_80_columns_hold_bar_step_time_and_quality(place):
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     env = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     env.pop("COLUMNS", None)
-    command = [sys.executable, "-m", "cli.main", "train", *SMALL, "--steps", "200", "--out", "a"]
+    command = [sys.executable, "-m", "spikegpt", "train", *SMALL, "--steps", "200", "--out", "a"]
     root = Path(__file__).parents[1]
     env["PYTHONPATH"] = f"{root}{os.pathsep}{env.get('PYTHONPATH', '')}"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=env) as process:
