@@ -18,6 +18,7 @@ from cli.inputs import (
     network_in,
     tokenizer_if_known,
 )
+from cli.layout import table
 from cli.options import (
     Step,
     Taken,
@@ -69,10 +70,13 @@ def check(model: str, target: str, data: str | None, step: Step, tokenizer: str 
     if as_json:
         click.echo(json.dumps({"target": target, "refused": refused, "nodes": [asdict(finding) for finding in found]}))
     else:
-        for finding in found:
-            drift = "" if finding.drift is None else f" drift {finding.drift:.3%}"
-            line = f"{finding.node:28} {finding.kind:12} {finding.status:12}{drift} {finding.why}"
-            click.echo(printable(line.rstrip()))
+        rows = [
+            (f.node, f.kind, f.status, *([] if data is None else ["" if f.drift is None else f"{f.drift:.3%}"]), f.why)
+            for f in found
+        ]
+        head = ("node", "kind", "status", *([] if data is None else ["drift"]), "why")
+        rows = [tuple(map(printable, row)) for row in rows]
+        click.echo(table(head, rows, ("kind", "status", "why")))
         click.echo(f"{target}: {refused} of {len(found)} refused" if refused else f"{target}: takes all {len(found)}")
     if refused:
         raise SystemExit(REFUSES)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from cli import layout
 from cli.inputs import Learned, known_tokenizer, load_graph, load_text, network_in, tokenizer_if_known
+from cli.layout import folded
 from cli.options import (
     Step,
     Taken,
@@ -29,7 +31,9 @@ from spikegpt.escape import printable
 if TYPE_CHECKING:
     from hw_sim.counts.layers import LayerCounts
 
-HEAD = ("dense", "MACs", "accumulates", "graded", "updates", "spikes")
+HEAD = ("layer", "fed by", "values", "dense", "MACs", "accumu-\nlates", "graded", "updates", "spikes")
+LEFT = ("fed by", "values")
+FIGURES = ("dense", "macs", "accumulates", "graded", "updates", "spikes")
 
 
 @click.command(short_help="Count what any network does, layer by layer.")
@@ -109,15 +113,15 @@ def _of_network(model: str, data: str | None, split: str | None, steps: int | No
 def table(counts: "LayerCounts") -> str:
     """One line a layer that multiplies, adds or fires; totals below; - where no data told."""
     worked = [layer for layer in counts.layers if layer.dense or layer.updates]
-    lines = [f"{'layer':26} {'fed by':7} {'values':7} " + " ".join(f"{head:>13}" for head in HEAD)]
-    for layer in worked:
-        figures = (layer.dense, layer.macs, layer.accumulates, layer.graded, layer.updates, layer.spikes)
-        lines.append(f"{printable(layer.name):26} {layer.structure or '':7} {layer.values or '':7} {_row(figures)}")
-    names = ("dense", "macs", "accumulates", "graded", "updates", "spikes")
-    lines.append(f"{'all':26} {'':7} {'':7} {_row(tuple(map(counts.total, names)))}")
-    lines.append(f"{counts.steps:,} steps; {sum(counts.elementwise.values()):,} element-wise operations")
-    return "\n".join(lines + [printable(note) for note in counts.notes])
+    rows = [
+        (printable(x.name), x.structure or "", x.values or "", *(_figure(getattr(x, name)) for name in FIGURES))
+        for x in worked
+    ]
+    rows.append(("all", "", "", *(_figure(counts.total(name)) for name in FIGURES)))
+    done = f"{counts.steps:,} steps; {sum(counts.elementwise.values()):,} element-wise operations"
+    told = (done, *map(printable, counts.notes))
+    return "\n".join((layout.table(HEAD, rows, LEFT, idle=("graded",)), *map(folded, told)))
 
 
-def _row(figures: tuple[int | None, ...]) -> str:
-    return " ".join(f"{'-' if n is None else format(n, ','):>13}" for n in figures)
+def _figure(n: int | None) -> str:
+    return "-" if n is None else f"{n:,}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import is_lowered, load_record, lowered_file
+from cli.layout import table
 from cli.options import UNTOLD, Taken, checkpoint_options, force_option, goes_with, json_option, refuse
 from cli.parameters import Model, NewFile
 from spikegpt import files
@@ -106,18 +107,13 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
         click.echo(json.dumps({"file": str(file), **whole, "metadata": facts_in(graph), "blocks": told}))
         return
     if block is not None:
-        click.echo(f"{'node':32} {'type':12} {'in':>6} {'out':>6} {'values':>11}  output   portable")
-        for node in listed[block]:
-            name = printable(node["name"])
-            output = "spikes" if node["spiking"] else "real"
-            click.echo(
-                f"{name:32} {node['type']:12} {node['width_in']:6} {node['width_out']:6} {node['values']:11,}  "
-                f"{output:8} {'yes' if node['portable'] else 'no'}"
-            )
+        rows = [
+            (printable(n["name"]), n["type"], f"{n['width_in']}", f"{n['width_out']}", f"{n['values']:,}",
+             "spikes" if n["spiking"] else "real", "yes" if n["portable"] else "no")
+            for n in listed[block]
+        ]  # fmt: skip
+        click.echo(table(("node", "type", "in", "out", "values", "gives", "portable"), rows, ("type", "gives")))
         return
-    click.echo(
-        f"{'block':14} {'nodes':>5} {'values':>11} {'synapses':>11} {'spike-fed':>11} {'portable':>11} {'neurons':>8}"
-    )
-    for name, sums in [*((name, totals(nodes)) for name, nodes in blocks.items()), ("all", whole)]:
-        nodes_n, *rest, neurons = sums.values()
-        click.echo(f"{printable(name):14} {nodes_n:5,} {' '.join(f'{v:11,}' for v in rest)} {neurons:8,}")
+    sums = {**{printable(name): totals(nodes) for name, nodes in blocks.items()}, "all": whole}
+    figures = [(name, *(f"{value:,}" for value in found.values())) for name, found in sums.items()]
+    click.echo(table(("block", "nodes", "values", "synapses", "spike-fed", "portable", "neurons"), figures))

@@ -87,11 +87,12 @@ def said(ended: Signalled) -> int:
 
 def say(text: str, code: int) -> int:
     """One line on standard error, whatever the text holds; returns the code."""
+    from cli.layout import folded
     from spikegpt.errors import shortened
     from spikegpt.escape import printable
 
     with suppress(OSError):  # nobody listens any more
-        print(f"spikegpt: {shortened(printable(text))}", file=sys.stderr, flush=True)
+        print(folded(f"spikegpt: {shortened(printable(text))}", sys.stderr), file=sys.stderr, flush=True)
     return code
 
 

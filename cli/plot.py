@@ -23,7 +23,7 @@ def plot(runs: tuple[Path, ...], out: Path, force: bool, as_json: bool) -> None:
 
     \b
     Example:
-      spikegpt plot runs/small --out out/curves.svg
+      spikegpt plot runs/a --out out/curves.svg
     """
     from spikegpt.run_plots import draw, panels, read_curves
 

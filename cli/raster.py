@@ -38,7 +38,7 @@ def raster(model: str, tokenizer: str | None, prompt: str, wanted: tuple[str, ..
 
     \b
     Example:
-      spikegpt raster shipped:kjv --prompt "And God said, Let there be light" --out out/raster.html
+      spikegpt raster shipped:kjv --prompt "Let there be light" --out out/r.html
     """
     from hw_sim import Simulator
     from hw_sim.energy.by_token import by_token

@@ -11,6 +11,7 @@ import click
 
 from cli.eval import in_units
 from cli.inputs import named_tokenizer
+from cli.layout import folded
 from cli.options import data_option, goes_with, json_option, new_tokenizer_option, out_option
 from cli.parameters import Device, Model
 from cli.progress import TrainingProgress
@@ -60,7 +61,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
 
     \b
     Example:
-      spikegpt train --layers 2 --width 64 --steps 100 --ctx 64 --density 0.05 --out runs/small
+      spikegpt train --width 64 --ctx 64 --steps 60 --density 0.05 --out runs/a
     """
     from spikegpt import run_folder
     from spikegpt.corpus import load_corpus
@@ -99,7 +100,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
     if first and as_json:
         click.echo(json.dumps({**asdict(score), "model": str(out / "model.pt")}))
     elif first:
-        click.echo(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}")
+        click.echo(folded(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}"))
 
 
 def plan(config: Config, corpus: "Corpus", training: dict[str, Any]) -> str:

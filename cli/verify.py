@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.inputs import Learned, load_graph, load_text, lowered_file, tokenizer_of
+from cli.layout import folded
 from cli.options import (
     data_option,
     json_option,
@@ -114,7 +115,7 @@ def _print(facts: dict[str, Any]) -> None:
     Console().print(table)
     for row in facts["executions"]:
         if row["not_run"]:
-            click.echo(f"{row['execution']}: not run: {printable(row['not_run'])}")
+            click.echo(folded(f"{row['execution']}: not run: {printable(row['not_run'])}"))
         for name, count in (row["mismatches_by_population"] or {}).items():
             click.echo(f"{row['execution']}: {count:,} spikes of {printable(name)} differ")
-    click.echo(facts["verdict"])
+    click.echo(folded(facts["verdict"]))

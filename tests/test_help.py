@@ -54,6 +54,11 @@ def test_what_reads_a_text_takes_a_part_of_it_and_its_first_tokens():
     assert all({"--split", "--tokens"} <= options for options in readers.values() if "--data" in options)
 
 
+@pytest.mark.parametrize("name", cli.commands)
+def test_no_line_of_a_commands_help_is_longer_than_80_columns(name):
+    assert [line for line in help_of(name).splitlines() if len(line) > 80] == []
+
+
 def test_every_setting_of_training_is_an_option_with_a_word_on_it():
     names = {name for name in TrainConfig.__dataclass_fields__ if name not in NOT_OPTIONS}
     assert set(HELP) == names

@@ -42,6 +42,15 @@ def test_inputs_of_0_and_1_are_counted_as_spikes_and_a_line_says_so(network, run
     assert NOTICE not in err
 
 
+def test_without_inputs_those_beside_the_network_are_taken(network, run, tmp_path):
+    code, _, err = run("replay", network)
+    assert (code, err) == (2, "spikegpt: net.npz: no such file\n")
+    inputs = np.array([[2, 0, 1], [0, 3, 0]], np.float32)
+    np.savez("net.npz", input=inputs)
+    np.save("x.npy", inputs)
+    assert replayed(run, network)[0] == replayed(run, network, "x.npy")[0]
+
+
 def test_events_are_spikes_without_a_word(network, run, tmp_path):
     (tmp_path / "x.csv").write_text("step,index\n0,1\n2,0\n")
     found, err = replayed(run, network, "x.csv")
