@@ -67,7 +67,7 @@ def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, s
     with progress_bar("measuring", 2 * models * tokens, as_json or not models) as advance:
         for file in found:
             if file.suffix == ".json":
-                reports.append(read_document(file, Report))
+                reports.append(read_document(file, Report, "a report.json of `spikegpt energy-report`"))
             else:
                 opened = open_model(str(file), taken, tokenizer)
                 reports.append(report_of([opened], text_of(data, split, tokens), progress=advance))

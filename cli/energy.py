@@ -226,7 +226,7 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, 
     if rates is None:
         assert rate is not None
         return shape, rate
-    values = read_document(rates, dict[str, float])
+    values = read_document(rates, dict[str, float], "YAML of a density for each part of a block")
     if set(values) - {"head"} != set(PARTS):
         raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, and may have head, each a density")
     for part, value in values.items():

@@ -97,7 +97,7 @@ def hint(missing: str) -> str:
     """What the user may have meant by a path that leads nowhere: a neighbour's name, or a model that ships."""
     folder = Path(missing).parent
     try:
-        beside = [str(path) for path in folder.iterdir()]
+        beside = [str(path) for path in folder.iterdir() if path.suffix == Path(missing).suffix]
     except OSError:
         beside = []
     known = {PREFIX + name: name for model in shipped() for name in (model.name, model.short) if name}

@@ -68,7 +68,7 @@ def _take(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
     """Let the settings in a file stand for the defaults of the options. Raises UserError for a name that is none."""
     if path is None:
         return
-    found = read_document(path, dict[str, bool | int | float | str])
+    found = read_document(path, dict[str, bool | int | float | str], "YAML of options by name (.yaml)")
     known = {p.opts[0].removeprefix("--"): p.name for p in ctx.command.params if p.name not in NOT_SETTINGS}
     for name in found:
         if _dashed(name) not in known:

@@ -137,7 +137,7 @@ def test_what_cannot_be_plotted_is_named_in_one_line(place, run):
         (place / name / "run.json").write_bytes((place / "a" / "run.json").read_bytes())
         make(place / name / "log.csv")
     for arguments, said in (
-        (("missing",), "missing is not the folder of a training run"),
+        (("missing",), "missing: no such folder"),
         (("e",), "e/log.csv: holds no rows yet"),
         (("f",), "f/log.csv is not a regular file"),
         (("c",), "c/log.csv"),
