@@ -1,6 +1,5 @@
 """`spikegpt raster`: the spikes and costs of a model under the text that it reads."""
 
-import difflib
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -13,7 +12,7 @@ from cli.options import Taken, checkpoint_options, force_option, json_option, mo
 from cli.parameters import NewPicture, Text
 from cli.progress import progress_bar
 from spikegpt import files
-from spikegpt.errors import UserError
+from spikegpt.errors import UserError, nearest
 
 LONGEST = 2000  # tokens that a picture can hold
 PROFILE = "45nm-memory"
@@ -71,7 +70,5 @@ def choose(known: list[str], wanted: tuple[str, ...]) -> list[str]:
         return [name for name in known if name.startswith("block0_")] or known[:8]
     for pattern in wanted:
         if not any(fnmatchcase(name, pattern) for name in known):
-            near = difflib.get_close_matches(pattern, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-            raise UserError(f"--population {pattern!r}: no population of this name; {hint}")
+            raise UserError(f"--population {pattern!r}: no population of this name; {nearest(pattern, known)}")
     return [name for name in known if any(fnmatchcase(name, pattern) for pattern in wanted)]

@@ -1,6 +1,9 @@
 """What a user is told, in every package: an error of theirs, one line that says where, what, which limit, what to do;
 and a notice of what was assumed for them."""
 
+import difflib
+from collections.abc import Iterable
+
 LONGEST = 1000  # characters of an error: names from files may be of any length
 
 
@@ -16,6 +19,13 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     if len(text) <= longest:
         return text
     return f"{text[: longest * 2 // 3]} [..] {text[-(longest // 4) :]}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What an unknown name was meant to be, or all that there are."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, 1)
+    return f"did you mean {near[0]}?" if near else f"there are {', '.join(names) or 'none'}"
 
 
 class Notice(UserWarning):

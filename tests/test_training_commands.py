@@ -43,7 +43,7 @@ def test_settings_come_from_a_file_and_options_win(place, run):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("stepz: 3\n", "did you mean 'steps'?"),
+        ("stepz: 3\n", "did you mean steps?"),
         ("force: true\n", "'force' is no setting"),
         ("steps: many\n", "not a valid integer"),
         ("lr: [1, 2]\n", "run.yaml"),
