@@ -23,6 +23,7 @@ from cli.options import (
     json_option,
     lava_python_option,
     model_argument,
+    refuse,
     split_option,
     tokenizer_option,
     tokens_option,
@@ -95,13 +96,14 @@ STREAMS = 64  # for Dask workers, unless named
     type=In("mapping.json"),
     help="mapping.json of a Loihi export: how long the chip takes for the text (modelled).",
 )
+@click.option("--by-block", is_flag=True, help="A row for each block's matrices and populations, not one for all's.")
 @json_option
 @goes_with(force="trace save_state", membranes="trace", tolerance="verify")
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
              membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, force: bool,
              backend: str, lava_python: str | None, int8: bool, verify: str | None, tolerance: float,
-             placement: Path | None, as_json: bool, taken: Taken) -> None:  # fmt: skip
+             placement: Path | None, by_block: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
@@ -114,6 +116,8 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     from hw_sim.run.simulator import CHUNK
     from hw_sim.run.streams import cut, score, score_of
 
+    if as_json:
+        refuse("--json holds every block", "by_block")
     if lava_python is not None and backend != "lava":
         raise UserError("--lava-python goes with --backend lava")
     spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
@@ -172,7 +176,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         seen = compare(result.logits, result.spikes, *record(load_model(verify, taken), part))
         agrees = agreement(seen, tolerance, same_precision=not simulator.plan.integer)
         facts["verify"] = {"checkpoint": verify, **seen, **agrees}
-    click.echo(json.dumps(facts) if as_json else summary(facts))
+    click.echo(json.dumps(facts) if as_json else summary(facts, by_block))
     if backend == "lava" and not (facts["lava"]["equal_logits"] and facts["lava"]["spike_mismatches"] == 0):
         click.echo("the Lava run differs from the event simulation", err=True)
         sys.exit(DIFFERS)

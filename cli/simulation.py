@@ -1,6 +1,7 @@
 """What `spikegpt simulate` says of a run: a dictionary for machines, and a text made of it."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from hw_sim.run.streams import Score
 
 POPULATIONS = ("population", "neurons", "spikes/\ntoken each", "dead", "saturated", "updates\nwith input")
+
+BLOCK, SHARES = re.compile(r"^block\d+_"), ("density", "rate")
 
 
 def facts_of(
@@ -63,19 +66,36 @@ def input_of(matrix: "MatrixCount") -> str:
     return "spikes" if matrix.spike_fed else "graded" if matrix.graded else "real"
 
 
-def summary(facts: dict[str, Any]) -> str:
-    """The facts of a simulation as text: one line a matrix and a population, totals below."""
-    n = facts["tokens"]
+def over_blocks(named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What matrices or populations of one kind have together: shares are means, as all blocks have one shape."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for name, facts in named.items():
+        kinds.setdefault(BLOCK.sub("block*_", name), []).append(facts)
+    return {
+        kind: {key: _together(key, [facts[key] for facts in alike]) for key in alike[0]}
+        for kind, alike in kinds.items()
+    }
+
+
+def _together(key: str, values: list) -> Any:
+    if key == "input":
+        return values[0]
+    return sum(values) / len(values) if key in SHARES else sum(values)
+
+
+def summary(facts: dict[str, Any], by_block: bool) -> str:
+    """The facts of a simulation as text: one line a matrix and a population, of each block or all, totals below."""
+    n, each = facts["tokens"], dict if by_block else over_blocks
     matrices = [
         (name, m["input"], f"{m['density']:.4f}", f"{m['operations'] / n:,.0f}")
-        for name, m in facts["matrices"].items()
+        for name, m in each(facts["matrices"]).items()
     ]
     shown = [table(("matrix", "input", "density", "operations/token"), matrices, ("input",))]
     if facts["populations"]:
         populations = [
             (name, f"{p['neurons']:,}", f"{p['rate']:.4f}", f"{p['dead']:,}", f"{p['saturated']:,}",
              f"{p['active_updates'] / (p['active_updates'] + p['idle_updates']):.1%}")
-            for name, p in facts["populations"].items()
+            for name, p in each(facts["populations"]).items()
         ]  # fmt: skip
         shown.append(table(POPULATIONS, populations))
     lines = []

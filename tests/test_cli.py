@@ -89,6 +89,22 @@ def test_simulate_verifies_against_pytorch(run, checkpoint, text):
     assert "valid part" in part["text"]
 
 
+def test_blocks_are_shown_together_unless_each_is_asked_for(run, text, tmp_path):
+    torch.manual_seed(0)
+    spikegpt.save(SpikeGPT(Config(256, 3, 16)), tmp_path / "m.pt")
+    asked = ("simulate", tmp_path / "m.pt", "--data", text, "--tokens", 200)
+    facts = json.loads(run(*asked, "--json")[1])
+    (whole,) = [line for line in run(*asked)[1].splitlines() if line.startswith("block*_ffn_key ")]
+    alike = [facts["matrices"][f"block{i}_ffn_key"] for i in range(3)]
+    density, operations = (sum(m[key] for m in alike) for key in ("density", "operations"))
+    assert whole.split()[1:] == ["spikes", f"{density / 3:.4f}", f"{operations / 200:,.0f}"]
+    (neurons,) = [line for line in run(*asked)[1].splitlines() if line.startswith("block*_ffn_value_lif ")]
+    assert neurons.split()[1] == f"{3 * 64}"
+    each = run(*asked, "--by-block")[1]
+    assert all(f"block{i}_ffn_key_lif " in each for i in range(3))
+    assert "block*" not in each
+
+
 def test_nir_export_then_simulation_of_the_file_gives_the_same_numbers(run, checkpoint, text, tmp_path):
     code, out, _ = run("export", checkpoint, "--target", "nir", "--out", tmp_path / "n")
     assert code == 0

@@ -36,6 +36,7 @@ IDLE = [
     ("count m.pt", "--tokens", "5", "--data"),
     ("simulate m.pt --data text.txt", "--tolerance", "0.5", "--verify"),
     ("simulate m.pt --data text.txt", "--membrane", "block0_att_key_lif:1", "--trace"),
+    ("simulate m.pt --data text.txt --json", "--by-block", None, "--json holds"),
     ("simulate m.pt --data text.txt", "--force", None, "--trace or --save-state"),
     *((GPT, name, value, "reads no text") for name, value in
       (("--data", "text.txt"), ("--tokens", "50"), ("--split", "test"), ("--tokenizer", "bytes"),
