@@ -40,7 +40,7 @@ MEASURING = ("data", "tokenizer", "variant", "embedding", "split", "tokens")
 @checkpoint_options
 @split_option
 @tokens_option(TOKENS)
-@click.option("--out", type=NewFile(), help="HTML file to write.")
+@click.option("--out", type=NewFile(".html"), help="HTML file to write.")
 @force_option
 @json_option
 @goes_with(force="out")

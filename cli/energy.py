@@ -94,7 +94,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--baseline", type=In("report.json"), help="Earlier report.json or its folder; exit code 1 if worse.")
 @click.option("--max-increase", default="5%", show_default=True, help="Of operations or energy over --baseline.")
 @click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
-@click.option("--junit", type=NewFile(), help="JUnit XML of what --baseline compared.")
+@click.option("--junit", type=NewFile(".xml"), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
 @click.option("--spike-input", is_flag=True, help="Of a .nir network of another tool: its inputs are events.")
 @step_options

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--top-p", type=Real(0, 1, min_open=True), default=0.95, show_default=True)
 @seed_option
 @click.option("--stop", type=Text(), help="End after this text.")
-@click.option("--out", type=NewFile(), help="File (.npy) for the token ids of the continuation.")
+@click.option("--out", type=NewFile(".npy"), help="File (.npy) for the token ids of the continuation.")
 @force_option
 @json_option
 @goes_with(force="out")

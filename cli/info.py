@@ -23,7 +23,7 @@ WHOLE = "all"  # named as a block
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
 @click.option("--block", help=f"Of a .nir file: list the nodes of this block, e.g. block0; {WHOLE}: of the network.")
 @click.option(
-    "--svg", type=NewFile(), help=f"Of a .nir file: draw --block (default block0; {WHOLE}: the network) here."
+    "--svg", type=NewFile(".svg"), help=f"Of a .nir file: draw --block (default block0; {WHOLE}: the network) here."
 )
 @force_option
 @checkpoint_options

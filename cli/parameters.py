@@ -119,17 +119,13 @@ class _Place(click.Path):
 
 
 class NewFile(_Place):
-    """A file to write (`spikegpt.files.check`)."""
+    """A file to write (`spikegpt.files.check`), of a kind that its name says."""
 
     name = "file"
 
-
-class NewPicture(NewFile):
-    """A picture to write, of a kind that its name says."""
-
     def __init__(self, *kinds: str) -> None:
         super().__init__()
-        self.kinds = kinds or (".svg", ".png")
+        self.kinds = kinds
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         place = super().convert(value, param, ctx)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cli.inputs import load_graph, source_of, tokenizer_of
 from cli.options import Taken, checkpoint_options, force_option, json_option, model_argument, tokenizer_option
-from cli.parameters import NewPicture, Text
+from cli.parameters import NewFile, Text
 from cli.progress import progress_bar
 from spikegpt import files
 from spikegpt.errors import UserError, nearest
@@ -27,7 +27,7 @@ PROFILE = "45nm-memory"
 @click.option("--population", "wanted", multiple=True, metavar="NAME",
               help="To draw: a name or pattern, as in 'block3_*'; default: those of the first block.")  # fmt: skip
 @click.option("--profile", default=PROFILE, show_default=True, help="Prices: of `spikegpt profiles`, or a YAML file.")
-@click.option("--out", type=NewPicture(".html", ".svg", ".png"), required=True, help="File: .html, .svg or .png.")
+@click.option("--out", type=NewFile(".html", ".svg", ".png"), required=True, help="File: .html, .svg or .png.")
 @force_option
 @json_option
 def raster(model: str, tokenizer: str | None, prompt: str, wanted: tuple[str, ...], profile: str, out: Path,

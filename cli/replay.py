@@ -26,7 +26,7 @@ MISMATCH = 1  # exit code when recorded spikes differ
 @step_options
 @click.option(
     "--out",
-    type=NewFile(),
+    type=NewFile(".npz", *NIR_DATA),
     help="File for spikes by population: .npz, with the output; .h5 for NIRData, with the inputs.",
 )
 @force_option

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hw_sim.run.streams import Score
     from hw_sim.run.traces import Trace
 
+NIR_DATA = (".h5", ".hdf5")  # suffixes of NIRData
 ONE_STREAM = 1000  # tokens, unless the text is cut into streams
 DIFFERS = 1  # exit code
 STREAMS = 64  # for Dask workers, unless named
@@ -64,7 +65,9 @@ STREAMS = 64  # for Dask workers, unless named
     "--resume", type=NewFolder(), help="Keep finished streams in this folder; those that it holds are not run."
 )
 @click.option(
-    "--trace", type=NewFile(), help="File (.npz) for spikes and synaptic operations by token, or NIRData (.h5)."
+    "--trace",
+    type=NewFile(".npz", *NIR_DATA),
+    help="File (.npz) for spikes and synaptic operations by token, or NIRData (.h5).",
 )
 @click.option(
     "--membrane",
@@ -76,7 +79,7 @@ STREAMS = 64  # for Dask workers, unless named
 @click.option(
     "--load-state", type=click.Path(path_type=Path, dir_okay=False), help="Go on from a state that --save-state left."
 )
-@click.option("--save-state", type=NewFile(), help="File (.npz) for the state after the last token.")
+@click.option("--save-state", type=NewFile(".npz"), help="File (.npz) for the state after the last token.")
 @force_option
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
 @lava_python_option

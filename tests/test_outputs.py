@@ -48,7 +48,8 @@ FILE_COMMANDS = {
     "raster": "raster MODEL --out",
     "junit": "energy-report MODEL --data TEXT --tokens 20 --baseline REPORT --junit",
 }
-PICTURES = ("plot", "raster")  # whose place says with its suffix what it is
+SUFFIXES = {"trace": ".npz", "save-state": ".npz", "svg": ".svg", "replay": ".h5", "compare": ".html",
+            "generate": ".npy", "plot": ".svg", "raster": ".html", "junit": ".xml"}  # fmt: skip
 # What shows alone, and the files that it reads.
 READERS = ("eval MODEL --data TEXT --tokens 20", "check MODEL --target loihi", "count MODEL --data TEXT --tokens 20",
            "count MODEL", "info MODEL", "info NIR --block all", "models", "profiles",
@@ -97,7 +98,7 @@ def write(run, inputs, tmp_path, monkeypatch) -> Callable:
         bad |= dict.fromkeys(("RUN", "REPORT"), "broken")
         lost = {key: str(Path(inputs["MODEL"]).with_name(file)) for key, file in bad.items()} if broken else {}
         words = COMMANDS[name].split()
-        place = as_picture(tmp_path, place) if name in PICTURES else place
+        place = with_suffix(tmp_path, place, SUFFIXES.get(name, ""))
         return run(*({**inputs, **lost, "ELSEWHERE": elsewhere}.get(word, word) for word in words), place, *more)
 
     return call
@@ -112,13 +113,13 @@ def leftovers(folder: Path) -> list[Path]:
     return [*folder.rglob(".*.part"), *folder.rglob(".*.ready")]
 
 
-def as_picture(here: Path, place: str) -> str:
-    """A place whose name ends as that of a picture: a link to what is there, where there is something."""
-    if not place or place.endswith(".svg"):
+def with_suffix(here: Path, place: str, suffix: str) -> str:
+    """A place whose name says what is to be written: a link to what is there, where there is something."""
+    if not place or place.endswith(suffix):
         return place
-    if os.path.lexists(here / place) and not os.path.lexists(here / f"{place}.svg"):
-        (here / f"{place}.svg").symlink_to(Path(place).name)
-    return f"{place}.svg"
+    if os.path.lexists(here / place) and not os.path.lexists(here / f"{place}{suffix}"):
+        (here / f"{place}{suffix}").symlink_to(Path(place).name)
+    return f"{place}{suffix}"
 
 
 def test_every_option_that_names_a_place_to_write_and_every_target_stands_in_a_table():
@@ -130,6 +131,16 @@ def test_every_option_that_names_a_place_to_write_and_every_target_stands_in_a_t
     }
     assert {(line.split()[0], line.split()[-1]) for line in COMMANDS.values()} == places
     assert {f"export-{target}" for target in TARGETS} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_a_file_whose_name_says_another_kind_is_refused(name, run, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*(inputs.get(word, word) for word in COMMANDS[name].split()), "x.txt")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"'x.txt' does not end with {'.npz' if name == 'replay' else ''}" in err
+    assert SUFFIXES[name] in err
+    assert not (tmp_path / "x.txt").exists()
 
 
 @pytest.mark.parametrize("line", READERS)
@@ -212,7 +223,7 @@ REFUSED = (a_file, below_a_file, nothing, a_loop_of_links, a_link_to_a_file, too
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_place_that_is_not_ours_is_refused_before_any_work_and_kept(name, kind, force, write, tmp_path):
     place = kind(tmp_path)
-    place = as_picture(tmp_path, place) if name in PICTURES else place
+    place = with_suffix(tmp_path, place, SUFFIXES.get(name, ""))
     before = tree(tmp_path)
     code, out, err = write(name, place, *(["--force"] if force and can_force(name) else []), broken=True)
     assert code == 2
@@ -229,8 +240,7 @@ def can_force(name: str) -> bool:
 @pytest.mark.parametrize("name", FILE_COMMANDS)
 def test_a_folder_is_refused_where_a_file_is_written(name, write, tmp_path):
     code, _, err = write(name, a_folder(tmp_path), broken=True)
-    link = ".svg" if name in PICTURES else ""
-    assert (code, err) == (2, f"spikegpt: folder{link} is a folder: name a file\n")
+    assert (code, err) == (2, f"spikegpt: folder{SUFFIXES[name]} is a folder: name a file\n")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -380,7 +390,9 @@ def test_what_is_read_is_not_replaced(write, run, tmp_path, inputs):
     code, _, err = run("export", tmp_path / "out" / "model.nir", "--target", "onnx", "--out", tmp_path / "out")
     assert code == 2
     assert "which is read" in err
-    assert run("simulate", inputs["MODEL"], "--trace", "one", "--save-state", "./one")[2].count("same file") == 1
+    assert (
+        run("simulate", inputs["MODEL"], "--trace", "one.npz", "--save-state", "./one.npz")[2].count("same file") == 1
+    )
 
 
 def test_a_report_leaves_other_files_alone_and_takes_no_name_of_theirs(write, tmp_path):
