@@ -5,6 +5,7 @@ is what grep, a CI's log and other programs want. COLUMNS says otherwise, for bo
 """
 
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -15,6 +16,7 @@ from typing import TextIO
 GAP = 2  # between columns
 LEAST = 16  # letters of a folded column
 STEP = 2  # what a folded line is indented by
+COMMAND = re.compile(r"(?<=: )spikegpt [a-z-]+ -.*$")  # at the end of a sentence, to be copied: the terminal breaks it
 
 
 def width_of(stream: TextIO) -> int | None:
@@ -38,6 +40,8 @@ def folded(text: str, stream: TextIO | None = None) -> str:
 def _fold(line: str, width: int) -> str:
     if len(line) <= width:
         return line
+    if found := COMMAND.search(line):
+        return "\n".join((_fold(line[: found.start()].rstrip(), width), found[0]))
     indent = " " * (len(line) - len(line.lstrip()) + STEP)
     return textwrap.fill(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 

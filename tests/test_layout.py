@@ -87,3 +87,5 @@ def test_a_sentence_is_folded_between_words_under_its_own_indent(monkeypatch):
     path = "/a/path/that/is/longer/than/the/line"
     assert folded("  one two three four five") == "  one two three four\n    five"
     assert folded(f"see {path}") == f"see\n  {path}"
+    command = "spikegpt train --data text.txt --out runs/a --resume"
+    assert folded(f"to continue it: {command}") == f"to continue it:\n{command}"
