@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import is_lowered, load_record, lowered_file
-from cli.layout import table
+from cli.layout import folded, table
 from cli.options import UNTOLD, Taken, checkpoint_options, force_option, goes_with, json_option, refuse
 from cli.parameters import Model, NewFile
 from spikegpt import files
@@ -65,7 +65,7 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
         return
     for key, value in facts.items():
         number = isinstance(value, int) and not isinstance(value, bool)
-        click.echo(f"{printable(key):26} {value:,}" if number else f"{printable(key):26} {printable(value)}")
+        click.echo(folded(f"{printable(key):26} {value:,}" if number else f"{printable(key):26} {printable(value)}"))
 
 
 def _outlined(file: Path, taken: Taken) -> tuple[Config, dict]:

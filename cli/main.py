@@ -69,7 +69,8 @@ def run() -> int:
     except UserError as error:
         return say(str(error), BAD_INPUT)
     except OSError as error:  # standard output, or a path that cannot be read or written
-        return (error.filename is None and deliver()) or say(str(error), BAD_INPUT)
+        text = f"{error.filename}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
+        return (error.filename is None and deliver()) or say(text, BAD_INPUT)
     except MemoryError as error:
         return say(f"out of memory {error}", BAD_INPUT)
     except Exception:
