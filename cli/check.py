@@ -19,6 +19,7 @@ from cli.inputs import (
     taken_for_events,
     tokenizer_if_known,
 )
+from cli.layout import table
 from cli.options import (
     Step,
     Taken,
@@ -26,8 +27,11 @@ from cli.options import (
     inputs_option,
     json_option,
     model_argument,
+    refuse,
+    split_option,
     step_options,
     tokenizer_option,
+    tokens_option,
 )
 from spikegpt.errors import UserError
 from spikegpt.escape import printable
@@ -36,7 +40,6 @@ if TYPE_CHECKING:
     from exporters.check import NodeCheck
 
 REFUSES = 1  # exit code where anything is refused
-TOKENS = 1000  # of a text that drift is measured on
 
 
 @click.command(short_help="Say what a target makes of every node.")
@@ -46,12 +49,14 @@ TOKENS = 1000  # of a text that drift is measured on
 @step_options
 @tokenizer_option
 @checkpoint_options
+@split_option
+@tokens_option(1000)
 @json_option
-def check(model: str, target: str, data: str | None, step: Step, tokenizer: str | None, as_json: bool,
-          taken: Taken) -> None:  # fmt: skip
+def check(model: str, target: str, data: str | None, step: Step, tokenizer: str | None, split: str | None,
+          tokens: int, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Each node as supported, substituted or refused, as the export itself would find; exit code 1 if any is refused.
 
-    With --data, on the first 1,000 tokens or steps, how many spikes of each population the integers change.
+    With --data, on its first --tokens (steps of inputs), how many spikes of each population the integers change.
 
     \b
     Example:
@@ -61,26 +66,31 @@ def check(model: str, target: str, data: str | None, step: Step, tokenizer: str 
 
     if target not in TARGETS:
         raise UserError(f"target {target!r} is not one of {', '.join(TARGETS)}")
-    found = _found(model, target, data, step, tokenizer, taken)
+    found = _found(model, target, data, step, tokenizer, split, tokens, taken)
     refused = sum(finding.status == REFUSED for finding in found)
     if as_json:
         click.echo(json.dumps({"target": target, "refused": refused, "nodes": [asdict(finding) for finding in found]}))
     else:
-        for finding in found:
-            drift = "" if finding.drift is None else f" drift {finding.drift:.3%}"
-            line = f"{finding.node:28} {finding.kind:12} {finding.status:12}{drift} {finding.why}"
-            click.echo(printable(line.rstrip()))
+        rows = [
+            (f.node, f.kind, f.status, *([] if data is None else ["" if f.drift is None else f"{f.drift:.3%}"]), f.why)
+            for f in found
+        ]
+        head = ("node", "kind", "status", *([] if data is None else ["drift"]), "why")
+        rows = [tuple(map(printable, row)) for row in rows]
+        click.echo(table(head, rows, ("kind", "status", "why")))
         click.echo(f"{target}: {refused} of {len(found)} refused" if refused else f"{target}: takes all {len(found)}")
     if refused:
         raise SystemExit(REFUSES)
 
 
-def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str | None,
-           taken: Taken) -> "tuple[NodeCheck, ...]":  # fmt: skip
+def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str | None, split: str | None,
+           most: int, taken: Taken) -> "tuple[NodeCheck, ...]":  # fmt: skip
     from exporters.check import NETWORK, check_kinds, check_target
     from hw_sim.graph.foreign import drive, inputs_of, with_input_neurons
     from hw_sim.graph.recordings import read_recording
 
+    if data is None:
+        refuse("goes with --data", "split", "tokens")
     try:
         network = network_in(model, step, taken)
         graph = network if network is not None else load_graph(model, taken, tokenizer)
@@ -88,14 +98,16 @@ def _found(model: str, target: str, data: str | None, step: Step, tokenizer: str
         if is_lowered(model) and (found := check_kinds(Path(lowered_file(model)))):
             return found
         raise
+    if network is not None:
+        refuse("of a text; this is a network of another tool", "split", "tokenizer")
     tokens = None
     if data is not None:
         if network is not None:
             recorded = read_recording(data, *inputs_of(network))
-            inputs = recorded.inputs[:TOKENS]
+            inputs = recorded.inputs[:most]
             driven = with_input_neurons(drive(network, inputs, taken_for_events(network, recorded, data)))
             found = check_target(driven, target, np.arange(len(inputs)))
             return tuple(f for f in found if f.node in network.nodes or f.node == NETWORK)
         cut = known_tokenizer(tokenizer_if_known(model, graph, tokenizer), model)
-        tokens = load_text(data, None, TOKENS, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
+        tokens = load_text(data, split, most, cut, Learned.by_graph(model, graph))[1].astype(np.int64)
     return check_target(graph, target, tokens)

@@ -12,7 +12,9 @@ from cli.options import (
     checkpoint_options,
     data_option,
     force_option,
+    goes_with,
     json_option,
+    refuse,
     split_option,
     tokenizer_option,
     tokens_option,
@@ -27,6 +29,9 @@ from spikegpt.errors import UserError
 if TYPE_CHECKING:
     from hw_sim.energy.schema import Report
 
+# Parameters that say how checkpoints are measured.
+MEASURING = ("data", "tokenizer", "variant", "embedding", "split", "tokens")
+
 
 @click.command(short_help="Energy reports beside each other on one page.")
 @click.argument("sources", type=Model(rather="report.json"), nargs=-1, required=True)
@@ -35,9 +40,10 @@ if TYPE_CHECKING:
 @checkpoint_options
 @split_option
 @tokens_option(TOKENS)
-@click.option("--out", type=NewFile(), help="HTML file to write.")
+@click.option("--out", type=NewFile(".html"), help="HTML file to write.")
 @force_option
 @json_option
+@goes_with(force="out")
 def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, split: str | None, tokens: int,
             out: Path | None, force: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Energy reports beside each other: of checkpoints and run folders, which are measured, or of a report.json.
@@ -55,11 +61,13 @@ def compare(sources: tuple[str, ...], data: str | None, tokenizer: str | None, s
     if repeated := next((f for f in found if found.count(f) > 1), None):
         raise UserError(f"{repeated} is named twice; a report beside itself compares nothing")
     models = sum(f.suffix != ".json" for f in found)
+    if not models:
+        refuse("reports are shown as they are, nothing is measured", *MEASURING)
     reports: list[Report] = []
     with progress_bar("measuring", 2 * models * tokens, as_json or not models) as advance:
         for file in found:
             if file.suffix == ".json":
-                reports.append(read_document(file, Report))
+                reports.append(read_document(file, Report, "a report.json of `spikegpt energy-report`"))
             else:
                 opened = open_model(str(file), taken, tokenizer)
                 reports.append(report_of([opened], text_of(data, split, tokens), progress=advance))

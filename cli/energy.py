@@ -32,7 +32,9 @@ from cli.options import (
     checkpoint_options,
     data_option,
     force_option,
+    goes_with,
     json_option,
+    refuse,
     split_option,
     step_options,
     tokenizer_option,
@@ -57,6 +59,11 @@ if TYPE_CHECKING:
 
 REGRESSED = 1  # exit code, for nothing else
 KIND = "report"  # of the folder --out
+# Parameters of what is not in every report.
+OF_A_TEXT = ("data", "split", "tokens", "tokenizer", "compressors", "measure_host")
+CHECKPOINT = ("variant", "embedding")
+OF_A_TOKEN = ("split", "tokenizer", "labels", "compressors", "measure_host", "context", "mode", "placement",
+              "baselines")  # fmt: skip
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 
@@ -79,7 +86,7 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option(
     "--placement", type=In("mapping.json"), help="mapping.json (or its folder) of this model, instead of our mapping."
 )
-@click.option("--tokens-per-s", type=click.FloatRange(0.001), default=1000.0, show_default=True,
+@click.option("--tokens-per-s", type=Real(0.001), default=1000.0, show_default=True,
               help="Assumed rate of a chip, for its static power.")  # fmt: skip
 @click.option("--compressors", is_flag=True, help="Also xz, zstd, bzip2 and gzip on the text that is read.")
 @click.option("--measure-host", is_flag=True, help="Also time, and where there are counters joules, of this machine.")
@@ -87,12 +94,14 @@ MODES = click.Choice(["decode", "mean", "prefill"])
 @click.option("--baseline", type=In("report.json"), help="Earlier report.json or its folder; exit code 1 if worse.")
 @click.option("--max-increase", default="5%", show_default=True, help="Of operations or energy over --baseline.")
 @click.option("--max-quality-loss", default="1%", show_default=True, help="Of bits per byte over --baseline.")
-@click.option("--junit", type=NewFile(), help="JUnit XML of what --baseline compared.")
+@click.option("--junit", type=NewFile(".xml"), help="JUnit XML of what --baseline compared.")
 @click.option("--out", type=NewFolder(), help="Folder for report.json, .md and .html; others' files in it stay.")
 @click.option("--spike-input", is_flag=True, help="Of a .nir network of another tool: its inputs are events.")
 @step_options
 @force_option
 @json_option
+@goes_with(labels="models", rate="size", rates="size", max_increase="baseline", max_quality_loss="baseline",
+           junit="baseline", force="out junit")  # fmt: skip
 def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | None, rate: float | None,
                   rates: Path | None, data: str | None, tokenizer: str | None, split: str | None, tokens: int,
                   context: int | None, mode: str, batch: int, names: tuple[str, ...], precisions: tuple[str, ...],
@@ -120,14 +129,18 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
         raise UserError("--variant and --embedding are of a checkpoint; a .nir file says itself what it is")
     if bool(models) == bool(size):
         raise UserError("name checkpoints or a --preset, one of the two")
+    if size:
+        refuse("a --preset reads no text and no file", *OF_A_TEXT, *CHECKPOINT, "spike_input")
+    elif network is not None:
+        refuse("of language models; a network of another tool is priced a step, beside its twin", *OF_A_TOKEN)
+    else:
+        refuse("of a network of another tool", "spike_input")
     if out is not None:
         folders.check(out, *((NETWORK_KIND,) if network else (KIND,)), force=force, shared=forms())
-    limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
-    earlier = read_baseline(baseline) if baseline and network is None else None
-    if junit and not baseline:
-        raise UserError("--junit says what --baseline compared; name one")
     if junit:
         files.check(junit, force=force)
+    limits = Limits(share(max_increase, "--max-increase"), share(max_quality_loss, "--max-quality-loss"))
+    earlier = read_baseline(baseline) if baseline and network is None else None
     settings = Settings(
         context=context,
         batch=batch,
@@ -157,14 +170,10 @@ def energy_report(models: tuple[str, ...], labels: tuple[str, ...], size: str | 
 
         from exporters.energy_preset import preset_report
 
-        if compressors or measure_host:
-            raise UserError("--compressors and --measure-host need a text to read; a --preset reads none")
         settings = replace(settings, trained_context=PRESETS[size].ctx_len)
         report = preset_report(*assumed(size, rate, rates), settings, placement, provenance,
                                elsewhere=bool(out) or as_json)  # fmt: skip
     else:
-        if rate is not None or rates is not None:
-            raise UserError("--rate and --rates are assumptions for a --preset; a checkpoint is measured")
         from exporters.energy_report import report_of
 
         with progress_bar("measuring", (len(models) + 1) * tokens, as_json) as advance:
@@ -218,7 +227,7 @@ def assumed(size: str, rate: float | None, rates: Path | None) -> "tuple[Shape, 
     if rates is None:
         assert rate is not None
         return shape, rate
-    values = read_document(rates, dict[str, float])
+    values = read_document(rates, dict[str, float], "YAML of a density for each part of a block")
     if set(values) - {"head"} != set(PARTS):
         raise UserError(f"{rates}: needs the keys {', '.join(PARTS)}, and may have head, each a density")
     for part, value in values.items():

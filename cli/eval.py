@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import Learned, is_lowered, known_tokenizer, load_model, load_text
+from cli.layout import folded
 from cli.options import (
     Taken,
     checkpoint_options,
@@ -51,7 +52,7 @@ def evaluate(checkpoint: Path, data: str | None, tokenizer: str | None, split: s
     if as_json:
         click.echo(json.dumps({**asdict(score), "text": corpus.name, "text_sha256": corpus.sha256}))
         return
-    click.echo(f"{in_units(asdict(score))} of {printable(corpus.name)}")
+    click.echo(folded(f"{in_units(asdict(score))} of {printable(corpus.name)}"))
     if score.density is not None:
         click.echo(f"{score.density:.4f} of the spike-fed synapses active a token")
 

@@ -1,6 +1,7 @@
 """`spikegpt export`: a checkpoint lowered to the files of a deployment target."""
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from cli.inputs import (
     taken_for_events,
     tokenizer_if_known,
 )
+from cli.layout import folded, table
 from cli.options import (
     Step,
     Taken,
@@ -90,8 +92,8 @@ def export(
     from exporters.targets import TARGETS, export_to
 
     if target == "list":
-        for known in TARGETS.values():
-            click.echo(f"{known.name:8} {known.supports}")
+        known = {target.name: target.supports for target in TARGETS.values()}
+        click.echo(json.dumps(known) if as_json else table(("", ""), list(known.items()), ("",)))
         return
     if model is None:
         raise UserError("the model is missing: name a checkpoint or a float .nir file")
@@ -140,7 +142,7 @@ def export(
 def _told(manifest: dict, out: Path, as_json: bool) -> None:
     """What was written, and what was measured on the way."""
     if warning := manifest.get("mapping", {}).get("warning"):
-        click.echo(f"spikegpt: {warning}", err=True)
+        click.echo(folded(f"spikegpt: {warning}", sys.stderr), err=True)
     if as_json:
         click.echo(json.dumps({**manifest, "out": str(out)}))
         return
@@ -151,12 +153,11 @@ def _told(manifest: dict, out: Path, as_json: bool) -> None:
         share = f" hold {held / whole:.1%} of {whole:,} synapses" if whole else ""
         click.echo(f"{len(manifest['segments'])} portable segments{share}")
     if "mapping" in manifest:
-        click.echo(manifest["mapping"]["summary"])
+        click.echo(folded(manifest["mapping"]["summary"]))
     if (found := manifest.get("measured")) and "increase" in found:
-        click.echo(
-            f"{found['float_bits_per_byte']:.4f} bits per byte in float32, {found['exported_bits_per_byte']:.4f} as "
-            f"exported ({found['increase']:+.2%}), on the first {found['tokens']:,} tokens of {found['text']}"
-        )
+        before, after = found["float_bits_per_byte"], found["exported_bits_per_byte"]
+        told = f"{before:.4f} bits per byte in float32, {after:.4f} as exported ({found['increase']:+.2%})"
+        click.echo(folded(f"{told}, on the first {found['tokens']:,} tokens of {found['text']}"))
 
 
 def _export_network(target: str, model: str, network: "nir.NIRGraph", out: Path, force: bool, given: dict[str, Any],
@@ -212,7 +213,7 @@ def _text(target: str, model: str, graph: "nir.NIRGraph", given: dict[str, Any])
     except UserError as error:
         if given.keys() & {"data", "split", "tokens"}:
             raise
-        click.echo(f"quality is not measured: {printable(error)}", err=True)
+        click.echo(folded(f"quality is not measured: {printable(error)}", sys.stderr), err=True)
         return None
     return TextPart(corpus.name, part, cut)
 

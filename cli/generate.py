@@ -15,6 +15,7 @@ from cli.options import (
     Taken,
     checkpoint_options,
     force_option,
+    goes_with,
     json_option,
     model_argument,
     seed_option,
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
 @click.option("--top-p", type=Real(0, 1, min_open=True), default=0.95, show_default=True)
 @seed_option
 @click.option("--stop", type=Text(), help="End after this text.")
-@click.option("--out", type=NewFile(), help="File (.npy) for the token ids of the continuation.")
+@click.option("--out", type=NewFile(".npy"), help="File (.npy) for the token ids of the continuation.")
 @force_option
 @json_option
+@goes_with(force="out")
 def generate(model: str, tokenizer: str | None, prompt: str, tokens: int, temperature: float, top_p: float,
              seed: int, stop: str | None, out: Path | None, force: bool, as_json: bool,
              taken: Taken) -> None:  # fmt: skip

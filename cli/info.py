@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from cli.inputs import is_lowered, load_record, lowered_file
-from cli.options import UNTOLD, Taken, checkpoint_options, force_option, json_option
+from cli.layout import folded, table
+from cli.options import UNTOLD, Taken, checkpoint_options, force_option, goes_with, json_option, refuse
 from cli.parameters import Model, NewFile
 from spikegpt import files
 from spikegpt.config import PRESETS, TRANSFORMER, VARIANTS, Config, preset
@@ -22,11 +23,12 @@ WHOLE = "all"  # named as a block
 @click.option("--preset", "size", type=click.Choice(list(PRESETS)), help="A size of the paper instead of a file.")
 @click.option("--block", help=f"Of a .nir file: list the nodes of this block, e.g. block0; {WHOLE}: of the network.")
 @click.option(
-    "--svg", type=NewFile(), help=f"Of a .nir file: draw --block (default block0; {WHOLE}: the network) here."
+    "--svg", type=NewFile(".svg"), help=f"Of a .nir file: draw --block (default block0; {WHOLE}: the network) here."
 )
 @force_option
 @checkpoint_options
 @json_option
+@goes_with(force="svg")
 def info(file: Path | None, size: str | None, block: str | None, svg: Path | None, force: bool, as_json: bool,
          taken: Taken) -> None:  # fmt: skip
     """Shape, size and origin of a checkpoint; the blocks of a .nir file; the parameter counts of a preset.
@@ -41,7 +43,10 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
         raise UserError("name a file or a --preset, one of the two")
     if svg is not None:
         files.check(svg, force=force)
+    if size is not None:
+        refuse("of a checkpoint, and a --preset is none", "variant", "embedding")
     if file is not None and is_lowered(str(file)):
+        refuse("of a checkpoint; a .nir file says itself what it is", "variant", "embedding")
         _network(lowered_file(str(file)), block, svg, as_json)
         return
     if block or svg:
@@ -60,7 +65,7 @@ def info(file: Path | None, size: str | None, block: str | None, svg: Path | Non
         return
     for key, value in facts.items():
         number = isinstance(value, int) and not isinstance(value, bool)
-        click.echo(f"{printable(key):26} {value:,}" if number else f"{printable(key):26} {printable(value)}")
+        click.echo(folded(f"{printable(key):26} {value:,}" if number else f"{printable(key):26} {printable(value)}"))
 
 
 def _outlined(file: Path, taken: Taken) -> tuple[Config, dict]:
@@ -102,18 +107,13 @@ def _network(file: Path, block: str | None, svg: Path | None, as_json: bool) -> 
         click.echo(json.dumps({"file": str(file), **whole, "metadata": facts_in(graph), "blocks": told}))
         return
     if block is not None:
-        click.echo(f"{'node':32} {'type':12} {'in':>6} {'out':>6} {'values':>11}  output   portable")
-        for node in listed[block]:
-            name = printable(node["name"])
-            output = "spikes" if node["spiking"] else "real"
-            click.echo(
-                f"{name:32} {node['type']:12} {node['width_in']:6} {node['width_out']:6} {node['values']:11,}  "
-                f"{output:8} {'yes' if node['portable'] else 'no'}"
-            )
+        rows = [
+            (printable(n["name"]), n["type"], f"{n['width_in']}", f"{n['width_out']}", f"{n['values']:,}",
+             "spikes" if n["spiking"] else "real", "yes" if n["portable"] else "no")
+            for n in listed[block]
+        ]  # fmt: skip
+        click.echo(table(("node", "type", "in", "out", "values", "gives", "portable"), rows, ("type", "gives")))
         return
-    click.echo(
-        f"{'block':14} {'nodes':>5} {'values':>11} {'synapses':>11} {'spike-fed':>11} {'portable':>11} {'neurons':>8}"
-    )
-    for name, sums in [*((name, totals(nodes)) for name, nodes in blocks.items()), ("all", whole)]:
-        nodes_n, *rest, neurons = sums.values()
-        click.echo(f"{printable(name):14} {nodes_n:5,} {' '.join(f'{v:11,}' for v in rest)} {neurons:8,}")
+    sums = {**{printable(name): totals(nodes) for name, nodes in blocks.items()}, "all": whole}
+    figures = [(name, *(f"{value:,}" for value in found.values())) for name, found in sums.items()]
+    click.echo(table(("block", "nodes", "values", "synapses", "spike-fed", "portable", "neurons"), figures))

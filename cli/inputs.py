@@ -177,7 +177,7 @@ def load_text(
     corpus = load_corpus(data, tokenizer)
     own = learned if learned is not None and corpus.sha256 == learned.sha256 else None
     split = split or ("test" if data is None or own else "all")
-    part = corpus.tokens if split == "all" else corpus.split(split)
+    part = corpus.split(split)
     if len(part) < 2:
         raise UserError(f"{corpus.name}: {len(part)} tokens are too few, at least 2 are needed")
     if own and split in ("all", "train"):

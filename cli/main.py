@@ -69,7 +69,8 @@ def run() -> int:
     except UserError as error:
         return say(str(error), BAD_INPUT)
     except OSError as error:  # standard output, or a path that cannot be read or written
-        return (error.filename is None and deliver()) or say(str(error), BAD_INPUT)
+        text = f"{error.filename}: {error.strerror}" if error.filename is not None and error.strerror else str(error)
+        return (error.filename is None and deliver()) or say(text, BAD_INPUT)
     except MemoryError as error:
         return say(f"out of memory {error}", BAD_INPUT)
     except Exception:
@@ -87,11 +88,12 @@ def said(ended: Signalled) -> int:
 
 def say(text: str, code: int) -> int:
     """One line on standard error, whatever the text holds; returns the code."""
+    from cli.layout import folded
     from spikegpt.errors import shortened
     from spikegpt.escape import printable
 
     with suppress(OSError):  # nobody listens any more
-        print(f"spikegpt: {shortened(printable(text))}", file=sys.stderr, flush=True)
+        print(folded(f"spikegpt: {shortened(printable(text))}", sys.stderr), file=sys.stderr, flush=True)
     return code
 
 
@@ -164,7 +166,3 @@ def signals() -> Iterator[None]:
         sys.unraisablehook = others
         for number in ours:
             signal.signal(number, signal.SIG_DFL)
-
-
-if __name__ == "__main__":
-    main()

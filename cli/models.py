@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 import click
 
+from cli.layout import folded
 from cli.options import json_option
 from spikegpt.shipped import PREFIX, shipped
 
@@ -28,5 +29,4 @@ def models(as_json: bool) -> None:
         quality = "not measured" if model.valid is None else f"{model.valid:.4f} bits per byte of validation text"
         density = "" if model.density is None else f", {model.density:.2%} of the spike-fed synapses active"
         click.echo(f"  {model.variant}, {model.parameters:,} parameters, {model.size / 1e6:.1f} MB")
-        click.echo(f"  {quality}{density}")
-        click.echo(f"  learned from: {model.text}; {model.licence}")
+        click.echo(folded(f"  {quality}{density}\n  learned from: {model.text}; {model.licence}"))

@@ -1,5 +1,6 @@
 """What was taken for granted, said on standard error: each Notice once, on one line."""
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli.layout import folded
 from spikegpt.errors import Notice, shortened
 from spikegpt.escape import printable
 
@@ -19,7 +21,7 @@ def notices() -> Iterator[None]:
 
         def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
             if issubclass(category, Notice):
-                click.echo(f"spikegpt: {shortened(printable(message))}", err=True)
+                click.echo(folded(f"spikegpt: {shortened(printable(message))}", sys.stderr), err=True)
             else:
                 others(message, category, *place, **more)
 

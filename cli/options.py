@@ -6,9 +6,11 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from cli.parameters import SEED, Model, NewFolder, Real
 from spikegpt.config import RAW_VOCAB, TRANSFORMER, VARIANTS
+from spikegpt.errors import UserError
 
 model_argument = click.argument("model", type=Model())
 data_option = click.option(
@@ -69,6 +71,42 @@ def tokens_option(default: int | None, said: str | None = None) -> Callable:
 def out_option(help: str, required: bool = False) -> Callable:
     """--out: the folder to write."""
     return click.option("--out", type=NewFolder(), required=required, help=help)
+
+
+def given(*names: str) -> list[str]:
+    """Which of these parameters of the running command the user gave, as options are written: `--tokens`."""
+    ctx = click.get_current_context()
+    written = {param.name: param.opts[0] for param in ctx.command.params}
+    return [written[name] for name in names if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
+
+
+def refuse(why: str, *names: str) -> None:
+    """Raise UserError where the user gave one of these parameters, which would say nothing: `why`."""
+    if said := given(*names):
+        raise UserError(f"{said[0]}: {why}; leave it away")
+
+
+def goes_with(**others: str) -> Callable:
+    """Refuses parameters that say something of another one alone, where that one is missing: `tolerance="verify"`.
+
+    Of several, separated by spaces, one is enough.
+    """
+
+    def checked(command: Callable) -> Callable:
+        @wraps(command)
+        def told(*arguments: Any, **options: Any) -> Any:
+            ctx = click.get_current_context()
+            written = {param.name: param.opts[0] for param in ctx.command.params}
+            for name, needed in others.items():
+                lacks = all(ctx.params[other] in (None, False, ()) for other in needed.split())
+                if lacks and (said := given(name)):
+                    these = " or ".join(written[other] for other in needed.split())
+                    raise UserError(f"{said[0]} goes with {these}: name that too, or leave {said[0]} away")
+            return command(*arguments, **options)
+
+        return told
+
+    return checked
 
 
 @dataclass(frozen=True)

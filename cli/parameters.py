@@ -97,7 +97,7 @@ def hint(missing: str) -> str:
     """What the user may have meant by a path that leads nowhere: a neighbour's name, or a model that ships."""
     folder = Path(missing).parent
     try:
-        beside = [str(path) for path in folder.iterdir()]
+        beside = [str(path) for path in folder.iterdir() if path.suffix == Path(missing).suffix]
     except OSError:
         beside = []
     known = {PREFIX + name: name for model in shipped() for name in (model.name, model.short) if name}
@@ -119,17 +119,13 @@ class _Place(click.Path):
 
 
 class NewFile(_Place):
-    """A file to write (`spikegpt.files.check`)."""
+    """A file to write (`spikegpt.files.check`), of a kind that its name says."""
 
     name = "file"
 
-
-class NewPicture(NewFile):
-    """A picture to write, of a kind that its name says."""
-
     def __init__(self, *kinds: str) -> None:
         super().__init__()
-        self.kinds = kinds or (".svg", ".png")
+        self.kinds = kinds
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         place = super().convert(value, param, ctx)

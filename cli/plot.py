@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from cli.options import force_option, json_option
-from cli.parameters import NewPicture
+from cli.parameters import NewFile
 from spikegpt import files
 from spikegpt.errors import UserError
 
 
 @click.command(short_help="Draw the curves of training runs over one another.")
 @click.argument("runs", type=click.Path(path_type=Path), nargs=-1, required=True)
-@click.option("--out", type=NewPicture(), required=True, help="Picture to write, .svg or .png.")
+@click.option("--out", type=NewFile(".svg", ".png"), required=True, help="Picture to write, .svg or .png.")
 @force_option
 @json_option
 def plot(runs: tuple[Path, ...], out: Path, force: bool, as_json: bool) -> None:
@@ -23,7 +23,7 @@ def plot(runs: tuple[Path, ...], out: Path, force: bool, as_json: bool) -> None:
 
     \b
     Example:
-      spikegpt plot runs/small --out out/curves.svg
+      spikegpt plot runs/a --out out/curves.svg
     """
     from spikegpt.run_plots import draw, panels, read_curves
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from cli.layout import folded
 from cli.options import json_option
 
 if TYPE_CHECKING:
@@ -28,10 +29,10 @@ def profiles(files: tuple[str, ...], as_json: bool) -> None:
         click.echo(msgspec.json.encode(known))
         return
     for name, p in known.items():
-        click.echo(f"{name}  ({p.grade}; {', '.join(p.precisions)})\n  {p.title}\n  source: {p.source}")
-        click.echo(f"  scope: {p.scope}")
+        click.echo(f"{name}  ({p.grade}; {', '.join(p.precisions)})")
+        click.echo(folded(f"  {p.title}\n  source: {p.source}\n  scope: {p.scope}"))
         left = ", ".join(unpriced(p)) or "nothing" if p.columns else "everything: it is a formula, for no counts"
-        click.echo(f"  leaves unpriced, of a spike-driven SpikeGPT: {left}")
+        click.echo(folded(f"  leaves unpriced, of a spike-driven SpikeGPT: {left}"))
 
 
 def unpriced(profile: "Profile") -> list[str]:

@@ -1,6 +1,5 @@
 """`spikegpt raster`: the spikes and costs of a model under the text that it reads."""
 
-import difflib
 import json
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,10 +9,10 @@ import numpy as np
 
 from cli.inputs import load_graph, source_of, tokenizer_of
 from cli.options import Taken, checkpoint_options, force_option, json_option, model_argument, tokenizer_option
-from cli.parameters import NewPicture, Text
+from cli.parameters import NewFile, Text
 from cli.progress import progress_bar
 from spikegpt import files
-from spikegpt.errors import UserError
+from spikegpt.errors import UserError, nearest
 
 LONGEST = 2000  # tokens that a picture can hold
 PROFILE = "45nm-memory"
@@ -28,7 +27,7 @@ PROFILE = "45nm-memory"
 @click.option("--population", "wanted", multiple=True, metavar="NAME",
               help="To draw: a name or pattern, as in 'block3_*'; default: those of the first block.")  # fmt: skip
 @click.option("--profile", default=PROFILE, show_default=True, help="Prices: of `spikegpt profiles`, or a YAML file.")
-@click.option("--out", type=NewPicture(".html", ".svg", ".png"), required=True, help="File: .html, .svg or .png.")
+@click.option("--out", type=NewFile(".html", ".svg", ".png"), required=True, help="File: .html, .svg or .png.")
 @force_option
 @json_option
 def raster(model: str, tokenizer: str | None, prompt: str, wanted: tuple[str, ...], profile: str, out: Path,
@@ -38,7 +37,7 @@ def raster(model: str, tokenizer: str | None, prompt: str, wanted: tuple[str, ..
 
     \b
     Example:
-      spikegpt raster shipped:kjv --prompt "And God said, Let there be light" --out out/raster.html
+      spikegpt raster shipped:kjv --prompt "Let there be light" --out out/r.html
     """
     from hw_sim import Simulator
     from hw_sim.energy.by_token import by_token
@@ -71,7 +70,5 @@ def choose(known: list[str], wanted: tuple[str, ...]) -> list[str]:
         return [name for name in known if name.startswith("block0_")] or known[:8]
     for pattern in wanted:
         if not any(fnmatchcase(name, pattern) for name in known):
-            near = difflib.get_close_matches(pattern, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
-            raise UserError(f"--population {pattern!r}: no population of this name; {hint}")
+            raise UserError(f"--population {pattern!r}: no population of this name; {nearest(pattern, known)}")
     return [name for name in known if any(fnmatchcase(name, pattern) for pattern in wanted)]

@@ -8,7 +8,8 @@ import click
 import numpy as np
 
 from cli.inputs import taken_for_events
-from cli.options import Step, force_option, json_option, step_options
+from cli.layout import folded, table
+from cli.options import Step, force_option, goes_with, json_option, step_options
 from cli.parameters import NewFile
 from cli.progress import progress_bar
 from spikegpt import files
@@ -21,27 +22,28 @@ MISMATCH = 1  # exit code when recorded spikes differ
 
 @click.command(short_help="Run a NIR network of any tool on recorded inputs.")
 @click.argument("network", type=click.Path(path_type=Path))
-@click.argument("recording", type=click.Path(path_type=Path))
+@click.argument("recording", type=click.Path(path_type=Path), required=False)
 @step_options
 @click.option(
     "--out",
-    type=NewFile(),
+    type=NewFile(".npz", *NIR_DATA),
     help="File for spikes by population: .npz, with the output; .h5 for NIRData, with the inputs.",
 )
 @force_option
 @json_option
-def replay(network: Path, recording: Path, step: Step, out: Path | None, force: bool,
+@goes_with(force="out")
+def replay(network: Path, recording: Path | None, step: Step, out: Path | None, force: bool,
            as_json: bool) -> None:  # fmt: skip
     """Run a .nir network of standard nodes on inputs (T, ..); counts spikes and synaptic operations.
 
     RECORDING is a .npy of inputs, a .csv of events (step or t in seconds; index, or x, y, p), a .npz of either, or
-    NIRData. What spikes it holds of populations by name is compared; any that differ make the exit code 1. snnTorch
-    and SpikingJelly write for --dt 1e-4, norse 1.1 for 1e-6, Sinabs for 1; without --dt the file is asked, and the
-    answer is said.
+    NIRData; default: the .npz beside NETWORK that is called as it is. What spikes it holds of populations by name
+    is compared; any that differ make the exit code 1. snnTorch and SpikingJelly write for --dt 1e-4, norse 1.1 for
+    1e-6, Sinabs for 1; without --dt the file is asked, and the answer is said.
 
     \b
     Example:
-      spikegpt replay out/nir/segments/block0_ffn_key.nir out/nir/segments/block0_ffn_key.npz
+      spikegpt replay out/nir/segments/block0_ffn_key.nir
     """
     from hw_sim import Simulator
     from hw_sim.graph.foreign import STEP_KEY, drive, inputs_of, read_foreign
@@ -51,6 +53,7 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
         files.check(out, force=force)
     graph = read_foreign(network, step.dt, step.convention)
     shape, dt = inputs_of(graph)
+    recording = recording or network.with_suffix(".npz")
     recorded = read_recording(recording, shape, dt)
     inputs, record = recorded.inputs, recorded.spikes
     events = taken_for_events(graph, recorded, recording)
@@ -80,16 +83,17 @@ def replay(network: Path, recording: Path, step: Step, out: Path | None, force: 
     if as_json:
         click.echo(json.dumps(facts))
     else:
-        for name, count in facts["spikes"].items():
-            wrong = facts["mismatches"].get(name)
-            click.echo(
-                f"{printable(name):32} {count:10,} spikes"
-                + ("" if wrong is None else f", {wrong} differ from the recording")
-            )
-        click.echo(
+        rows = [
+            (printable(name), f"{count:,} spikes", f"{wrong:,} differ from the recording" if wrong is not None else "")
+            for name, count in facts["spikes"].items()
+            for wrong in (facts["mismatches"].get(name),)
+        ]
+        click.echo(table(("", "", ""), rows))
+        sentence = (
             f"{len(inputs):,} steps: {facts['synops']:,} binary SynOps + {result.graded:,} graded + "
             f"{facts['macs']:,} MACs of {result.dense:,} dense"
         )
+        click.echo(folded(sentence))
         click.echo(facts["time_step"])
     if any(facts["mismatches"].values()):
         raise SystemExit(MISMATCH)

@@ -1,6 +1,5 @@
 """The settings of `spikegpt train`: an option for each field of TrainConfig, and a YAML file that gives any of them."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
@@ -11,7 +10,7 @@ import click
 
 from cli.parameters import SEED, Real
 from spikegpt.documents import read_document
-from spikegpt.errors import UserError
+from spikegpt.errors import UserError, nearest
 from spikegpt.train_config import TrainConfig
 
 NOT_OPTIONS = ("bf16",)  # whose default depends on the device
@@ -68,13 +67,11 @@ def _take(ctx: click.Context, param: click.Parameter, path: Path | None) -> None
     """Let the settings in a file stand for the defaults of the options. Raises UserError for a name that is none."""
     if path is None:
         return
-    found = read_document(path, dict[str, bool | int | float | str])
+    found = read_document(path, dict[str, bool | int | float | str], "YAML of options by name (.yaml)")
     known = {p.opts[0].removeprefix("--"): p.name for p in ctx.command.params if p.name not in NOT_SETTINGS}
     for name in found:
         if _dashed(name) not in known:
-            near = difflib.get_close_matches(_dashed(name), known, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
-            raise UserError(f"{path}: {name!r} is no setting of {ctx.command_path}; {hint}")
+            raise UserError(f"{path}: {name!r} is no setting of {ctx.command_path}; {nearest(_dashed(name), known)}")
     ctx.default_map = {known[_dashed(name)]: value for name, value in found.items()}
 
 

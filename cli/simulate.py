@@ -19,9 +19,11 @@ from cli.options import (
     checkpoint_options,
     data_option,
     force_option,
+    goes_with,
     json_option,
     lava_python_option,
     model_argument,
+    refuse,
     split_option,
     tokenizer_option,
     tokens_option,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from hw_sim.run.streams import Score
     from hw_sim.run.traces import Trace
 
+NIR_DATA = (".h5", ".hdf5")  # suffixes of NIRData
 ONE_STREAM = 1000  # tokens, unless the text is cut into streams
 DIFFERS = 1  # exit code
 STREAMS = 64  # for Dask workers, unless named
@@ -62,7 +65,9 @@ STREAMS = 64  # for Dask workers, unless named
     "--resume", type=NewFolder(), help="Keep finished streams in this folder; those that it holds are not run."
 )
 @click.option(
-    "--trace", type=NewFile(), help="File (.npz) for spikes and synaptic operations by token, or NIRData (.h5)."
+    "--trace",
+    type=NewFile(".npz", *NIR_DATA),
+    help="File (.npz) for spikes and synaptic operations by token, or NIRData (.h5).",
 )
 @click.option(
     "--membrane",
@@ -74,7 +79,7 @@ STREAMS = 64  # for Dask workers, unless named
 @click.option(
     "--load-state", type=click.Path(path_type=Path, dir_okay=False), help="Go on from a state that --save-state left."
 )
-@click.option("--save-state", type=NewFile(), help="File (.npz) for the state after the last token.")
+@click.option("--save-state", type=NewFile(".npz"), help="File (.npz) for the state after the last token.")
 @force_option
 @click.option("--backend", type=click.Choice(["event", "lava"]), default="event", show_default=True)
 @lava_python_option
@@ -94,12 +99,14 @@ STREAMS = 64  # for Dask workers, unless named
     type=In("mapping.json"),
     help="mapping.json of a Loihi export: how long the chip takes for the text (modelled).",
 )
+@click.option("--by-block", is_flag=True, help="A row for each block's matrices and populations, not one for all's.")
 @json_option
+@goes_with(force="trace save_state", membranes="trace", tolerance="verify")
 def simulate(model: str, data: str | None, tokenizer: str | None, split: str | None, tokens: int | None,
              streams: int | None, workers: int | None, scheduler: str | None, resume: Path | None, trace: Path | None,
              membranes: tuple[str, ...], load_state: Path | None, save_state: Path | None, force: bool,
              backend: str, lava_python: str | None, int8: bool, verify: str | None, tolerance: float,
-             placement: Path | None, as_json: bool, taken: Taken) -> None:  # fmt: skip
+             placement: Path | None, by_block: bool, as_json: bool, taken: Taken) -> None:  # fmt: skip
     """Run a checkpoint, .nir file or Loihi export event by event; counts spikes and synaptic operations.
 
     With `--backend lava` the int8 network runs as Lava processes and is compared with the event simulator.
@@ -112,10 +119,12 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
     from hw_sim.run.simulator import CHUNK
     from hw_sim.run.streams import cut, score, score_of
 
+    if as_json:
+        refuse("--json holds every block", "by_block")
     if lava_python is not None and backend != "lava":
         raise UserError("--lava-python goes with --backend lava")
     spread, whole = bool(streams or workers or scheduler), bool(verify) or backend == "lava"
-    refuse_mixtures(spread, whole, workers, scheduler, resume, trace, membranes, load_state or save_state)
+    refuse_mixtures(spread, whole, workers, scheduler, resume, trace, load_state or save_state)
     check_places(resume, trace, save_state, force)
     said = UNTOLD if verify and is_lowered(model) else taken  # then it is of the checkpoint to compare with
     graph = load_graph(model, said, tokenizer)
@@ -170,7 +179,7 @@ def simulate(model: str, data: str | None, tokenizer: str | None, split: str | N
         seen = compare(result.logits, result.spikes, *record(load_model(verify, taken), part))
         agrees = agreement(seen, tolerance, same_precision=not simulator.plan.integer)
         facts["verify"] = {"checkpoint": verify, **seen, **agrees}
-    click.echo(json.dumps(facts) if as_json else summary(facts))
+    click.echo(json.dumps(facts) if as_json else summary(facts, by_block))
     if backend == "lava" and not (facts["lava"]["equal_logits"] and facts["lava"]["spike_mismatches"] == 0):
         click.echo("the Lava run differs from the event simulation", err=True)
         sys.exit(DIFFERS)
@@ -210,7 +219,7 @@ def check_places(resume: Path | None, trace: Path | None, save_state: Path | Non
 
 
 def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: str | None, resume: Path | None,
-                    trace: Path | None, membranes: tuple[str, ...], state: Path | None) -> None:  # fmt: skip
+                    trace: Path | None, state: Path | None) -> None:  # fmt: skip
     """Raises UserError for options that mean nothing together."""
     if workers and scheduler:
         raise UserError("--workers starts a Dask cluster, --scheduler uses one: name one of the two")
@@ -220,8 +229,6 @@ def refuse_mixtures(spread: bool, whole: bool, workers: int | None, scheduler: s
         raise UserError(
             "--verify and --backend lava compare whole runs from the empty state, without --trace or states"
         )
-    if membranes and not trace:
-        raise UserError("--membrane needs a --trace FILE.npz to put it into")
     if resume and not spread:
         raise UserError("--resume keeps finished streams: cut the text with --streams, --workers or --scheduler")
 

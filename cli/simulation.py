@@ -1,12 +1,14 @@
 """What `spikegpt simulate` says of a run: a dictionary for machines, and a text made of it."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cli.layout import folded, table
 from hw_sim.counts.compare import LOGITS
 from spikegpt.tokenizer import Tokenizer
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from hw_sim.counts.counts import MatrixCount
     from hw_sim.plan import Plan
     from hw_sim.run.streams import Score
+
+POPULATIONS = ("population", "neurons", "spikes/\ntoken each", "dead", "saturated", "updates\nwith input")
+
+BLOCK, SHARES = re.compile(r"^block\d+_"), ("density", "rate")
 
 
 def facts_of(
@@ -60,21 +66,39 @@ def input_of(matrix: "MatrixCount") -> str:
     return "spikes" if matrix.spike_fed else "graded" if matrix.graded else "real"
 
 
-def summary(facts: dict[str, Any]) -> str:
-    """The facts of a simulation as text: one line a matrix and a population, totals below."""
-    n = facts["tokens"]
-    lines = [f"{'matrix':26} input   density  operations/token"]
-    lines += [
-        f"{name:26} {m['input']:6} {m['density']:8.4f} {m['operations'] / n:17,.0f}"
-        for name, m in facts["matrices"].items()
+def over_blocks(named: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What matrices or populations of one kind have together: shares are means, as all blocks have one shape."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for name, facts in named.items():
+        kinds.setdefault(BLOCK.sub("block*_", name), []).append(facts)
+    return {
+        kind: {key: _together(key, [facts[key] for facts in alike]) for key in alike[0]}
+        for kind, alike in kinds.items()
+    }
+
+
+def _together(key: str, values: list) -> Any:
+    if key == "input":
+        return values[0]
+    return sum(values) / len(values) if key in SHARES else sum(values)
+
+
+def summary(facts: dict[str, Any], by_block: bool) -> str:
+    """The facts of a simulation as text: one line a matrix and a population, of each block or all, totals below."""
+    n, each = facts["tokens"], dict if by_block else over_blocks
+    matrices = [
+        (name, m["input"], f"{m['density']:.4f}", f"{m['operations'] / n:,.0f}")
+        for name, m in each(facts["matrices"]).items()
     ]
+    shown = [table(("matrix", "input", "density", "operations/token"), matrices, ("input",))]
     if facts["populations"]:
-        lines.append(f"{'population':30} neurons  spikes/token each     dead  saturated  updates with input")
-    lines += [
-        f"{name:30} {p['neurons']:7,} {p['rate']:18.4f} {p['dead']:8,} {p['saturated']:10,} "
-        f"{p['active_updates'] / (p['active_updates'] + p['idle_updates']):19.1%}"
-        for name, p in facts["populations"].items()
-    ]
+        populations = [
+            (name, f"{p['neurons']:,}", f"{p['rate']:.4f}", f"{p['dead']:,}", f"{p['saturated']:,}",
+             f"{p['active_updates'] / (p['active_updates'] + p['idle_updates']):.1%}")
+            for name, p in each(facts["populations"]).items()
+        ]  # fmt: skip
+        shown.append(table(POPULATIONS, populations))
+    lines = []
     predicted = n - facts["streams"]
     streams = f" in {facts['streams']} streams" if facts["streams"] > 1 else ""
     lines.append(
@@ -102,7 +126,7 @@ def summary(facts: dict[str, Any]) -> str:
             )
     if "verify" in facts:
         lines.append(verdict(facts["verify"], n))
-    return "\n".join(lines)
+    return "\n".join((*shown, *map(folded, lines)))
 
 
 def verdict(found: dict[str, Any], tokens: int) -> str:

@@ -1,11 +1,14 @@
 """The energy report on a terminal, 80 characters wide and no name cut: models down, one table a profile."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 
+import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from cli import layout
 from hw_sim.energy import for_scale, several_reports, summary, tables
 from hw_sim.energy.gate import Verdict
 from hw_sim.energy.gate_forms import HEAD, cells, sentence
@@ -58,7 +61,7 @@ def print_gate(verdict: Verdict) -> None:
             if row[0] == name:
                 table.add_row(*map(escape, row[1:]))
         console.print(table)
-    console.print(printable(sentence(verdict)), soft_wrap=True, markup=False)
+    click.echo(layout.folded(printable(sentence(verdict)), sys.stderr), err=True)
 
 
 def folded(content: tables.Table) -> Table:

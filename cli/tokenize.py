@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cli.inputs import named_tokenizer
+from cli.layout import folded
 from cli.options import force_option, json_option, new_tokenizer_option
 from cli.parameters import NewFolder
 from cli.progress import progress_bar
@@ -49,9 +50,8 @@ def tokenize(texts: tuple[Path, ...], tokenizer: str | None, out: Path, force: b
         facts = {"tokens": len(corpus.tokens), "vocab_size": corpus.tokenizer.vocab_size, "bytes": corpus.n_bytes}
         click.echo(json.dumps({**facts, "text_sha256": corpus.sha256, "out": str(out)}))
         return
-    click.echo(
-        f"{len(corpus.tokens):,} tokens of {corpus.tokenizer.vocab_size:,} kinds from {corpus.n_bytes:,} bytes; {out}"
-    )
+    kinds = f"{corpus.tokenizer.vocab_size:,} kinds"
+    click.echo(folded(f"{len(corpus.tokens):,} tokens of {kinds} from {corpus.n_bytes:,} bytes; {out}"))
 
 
 def text_size(texts: tuple[Path, ...]) -> int | None:

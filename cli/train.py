@@ -11,7 +11,8 @@ import click
 
 from cli.eval import in_units
 from cli.inputs import named_tokenizer
-from cli.options import data_option, json_option, new_tokenizer_option, out_option
+from cli.layout import folded
+from cli.options import data_option, goes_with, json_option, new_tokenizer_option, out_option
 from cli.parameters import Device, Model
 from cli.progress import TrainingProgress
 from cli.settings import settings_option, training_options
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 @click.option("--layers", type=int, help="Instead of the preset's.")
 @click.option("--width", type=int, help="Instead of the preset's.")
 @training_options
-@click.option("--synops", type=int, help="--density as accumulates a token, on weights that are not zero.")
+@click.option("--synops", type=click.IntRange(1), help="--density as accumulates a token, of weights other than zero.")
 @click.option(
     "--teacher", type=Model(Path), help="A checkpoint whose predictions are matched; of equal shape, also the start."
 )
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 @click.option("--resume", is_flag=True, help="Continue the run in --out.")
 @click.option("--force", is_flag=True, help="Replace the run in --out; with --resume, begin one if there is none.")
 @json_option
+@goes_with(teacher_variant="teacher", teacher_embedding="teacher", teacher_share="teacher",
+           teacher_temperature="teacher", density_weight="density synops")  # fmt: skip
 def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size: str, layers: int | None,
           width: int | None, training: dict[str, Any], synops: int | None, teacher: Path | None,
           teacher_variant: str | None, teacher_embedding: str | None, start: Path | None, device: str,
@@ -58,7 +61,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
 
     \b
     Example:
-      spikegpt train --layers 2 --width 64 --steps 100 --ctx 64 --density 0.05 --out runs/small
+      spikegpt train --width 64 --ctx 64 --steps 60 --density 0.05 --out runs/a
     """
     from spikegpt import run_folder
     from spikegpt.corpus import load_corpus
@@ -97,7 +100,7 @@ def train(variant: str, data: str | None, tokenizer: str | None, out: Path, size
     if first and as_json:
         click.echo(json.dumps({**asdict(score), "model": str(out / "model.pt")}))
     elif first:
-        click.echo(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}")
+        click.echo(folded(f"{in_units(asdict(score))} of validation text; {out / 'model.pt'}"))
 
 
 def plan(config: Config, corpus: "Corpus", training: dict[str, Any]) -> str:
@@ -108,17 +111,17 @@ def plan(config: Config, corpus: "Corpus", training: dict[str, Any]) -> str:
 
 
 def budget(config: Config, training: dict[str, Any], synops: int | None) -> float | None:
-    """The density that --density or --synops allows. Raises UserError for both, and for a model without spikes."""
-    density = training["density"]
-    if synops is not None:
-        if density is not None:
-            raise UserError("--density and --synops are the same budget: name one")
-        density = synops / max(1, config.spike_synapses)
-    if (density or training["sparsity"]) and not config.spike_synapses:
+    """The density that --density or --synops allows. Raises UserError for both, and for more than all synapses."""
+    if synops is None:
+        return training["density"]
+    if training["density"] is not None:
+        raise UserError("--density and --synops are the same budget: name one")
+    if synops >= config.spike_synapses:
         raise UserError(
-            f"a {config.variant} model has no binary synaptic operations to budget: leave --density and --sparsity away"
+            f"--synops {synops:,}: a {config.variant} model of this shape has {config.spike_synapses:,} spike-fed "
+            f"synapses; a budget is below that"
         )
-    return density
+    return synops / config.spike_synapses
 
 
 def note(row: dict) -> tuple[str, str]:

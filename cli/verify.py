@@ -13,9 +13,17 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.inputs import Learned, load_graph, load_text, lowered_file, tokenizer_of
-from cli.options import data_option, json_option, lava_python_option, split_option, tokenizer_option, tokens_option
+from cli.layout import folded
+from cli.options import (
+    data_option,
+    json_option,
+    lava_python_option,
+    refuse,
+    split_option,
+    tokenizer_option,
+    tokens_option,
+)
 from cli.progress import progress_bar
-from spikegpt.errors import UserError
 from spikegpt.escape import printable, rich
 
 if TYPE_CHECKING:
@@ -80,8 +88,7 @@ def _tokens(folder: Path, plan: "Plan", data: str | None, tokenizer: str | None,
     from hw_sim.graph.foreign import STEP_KEY
 
     if STEP_KEY in read(lowered_file(str(folder))).metadata:
-        if data is not None or split is not None:
-            raise UserError(f"{folder}: its inputs are built in; leave --data and --split away")
+        refuse(f"the inputs of {folder} are built in", "data", "split", "tokenizer")
         return "the inputs that are built in", None, np.arange(plan.n_vocab)[:tokens]
     graph = load_graph(str(folder))
     cut = tokenizer_of(str(folder), graph, tokenizer)
@@ -108,7 +115,7 @@ def _print(facts: dict[str, Any]) -> None:
     Console().print(table)
     for row in facts["executions"]:
         if row["not_run"]:
-            click.echo(f"{row['execution']}: not run: {printable(row['not_run'])}")
+            click.echo(folded(f"{row['execution']}: not run: {printable(row['not_run'])}"))
         for name, count in (row["mismatches_by_population"] or {}).items():
             click.echo(f"{row['execution']}: {count:,} spikes of {printable(name)} differ")
-    click.echo(facts["verdict"])
+    click.echo(folded(facts["verdict"]))

@@ -3,6 +3,7 @@
 It is made from the torch model, not from its NIR graph. Every kernel is traced as the loop that specifies it.
 """
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,10 @@ def write_program(model: Any, folder: Path) -> dict:
         program = torch.export.export(
             Step(model, names), (token, *(state[name] for name in names)), dynamic_shapes=({0: batch}, shapes)
         )
-    torch.export.save(program, folder / "model.pt2")
+    # Into the file itself a full disk would abort the process: torch's writer fails once more as it is destroyed.
+    packed = io.BytesIO()
+    torch.export.save(program, packed)
+    (folder / "model.pt2").write_bytes(packed.getbuffer())
     states = [
         {"name": name, "shape": [n if d == axis else size for d, size in enumerate(state[name].shape)],
          "streams_along": axis, "initial": initial(name, state[name])}

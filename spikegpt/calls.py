@@ -33,6 +33,8 @@ def train(
     size: str = "tiny",
     shape: Mapping[str, Any] | None = None,
     teacher: str | Path | None = None,
+    teacher_variant: str | None = None,
+    teacher_binary: bool | None = None,
     start: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
@@ -42,7 +44,8 @@ def train(
     """Train a model on a text and leave the folder `out`, as `spikegpt train` does.
 
     `size` is a preset, of which `shape` changes fields of `Config` (n_layer, n_embd, ..); `settings` are fields of
-    `TrainConfig` (steps, lr, batch, ctx, density, ..). Returns the model as stored and its score on the validation
+    `TrainConfig` (steps, lr, batch, ctx, density, ..); `teacher_variant` and `teacher_binary` (its embedding) say what
+    a `teacher` without a configuration does not. Returns the model as stored and its score on the validation
     part, in bits. Raises UserError for what does not fit, and TypeError for a setting that there is not.
 
     >>> import tempfile
@@ -58,8 +61,8 @@ def train(
     if corpus.tokenizer is not None:
         fields["vocab_size"] = corpus.tokenizer.vocab_size
     own, other = (None if path is None else resolved(path) for path in (teacher, start))
-    return run(preset(size, variant, **fields), corpus, cfg, Path(out), teacher=own, start=other, resume=resume,
-               force=force, device=device)  # fmt: skip
+    return run(preset(size, variant, **fields), corpus, cfg, Path(out), teacher=own, teacher_variant=teacher_variant,
+               teacher_binary=teacher_binary, start=other, resume=resume, force=force, device=device)  # fmt: skip
 
 
 def evaluate(

@@ -28,7 +28,7 @@ from spikegpt.texts import pieces
 from spikegpt.tokenizer import Bytes, Characters, Json, Tokenizer, smallest_type, tokenizer_from_dict
 from spikegpt.tokenizer_files import CHARACTERS, same
 
-SPLITS = ("train", "valid", "test")
+SPLITS = {"train": (0, 90), "valid": (90, 95), "test": (95, 100), "all": (0, 100)}  # per cent of the tokens
 EMBEDDED, EMBEDDED_FILE = "kjv", Path(__file__).parent / "text" / "kjv.txt.xz"
 ARRAY = ".npy"
 KIND, TOKENS, FACTS = "tokens", "tokens.bin", "corpus.json"  # what a prepared folder holds
@@ -60,13 +60,11 @@ class Corpus:
     n_bytes: int | None = None
 
     def split(self, part: str) -> np.ndarray:
-        """The first 90 % (train), the next 5 % (valid) or the last 5 % (test), cut at whole tokens."""
+        """The first 90 % (train), the next 5 % (valid), the last 5 % (test), cut at whole tokens, or all."""
         if part not in SPLITS:
             raise UserError(f"split {part!r} is not one of {', '.join(SPLITS)}")
-        n = len(self.tokens)
-        cuts = [0, n * 90 // 100, n * 95 // 100, n]
-        i = SPLITS.index(part)
-        return self.tokens[cuts[i] : cuts[i + 1]]
+        first, end = (len(self.tokens) * share // 100 for share in SPLITS[part])
+        return self.tokens[first:end]
 
     @property
     def bytes_per_token(self) -> float | None:

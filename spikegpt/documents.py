@@ -12,9 +12,11 @@ import msgspec
 import yaml
 
 from spikegpt.errors import UserError
+from spikegpt.kinds import require_file
 
 LIMIT = 64 << 20  # bytes; the largest reports stay far below
 YAML_LIMIT = 1 << 18  # bytes; its parser takes seconds for them
+YAML = (".yaml", ".yml")
 
 T = TypeVar("T")
 
@@ -51,19 +53,32 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)
 
 
-def read_document(path: Path, schema: type[T]) -> T:
-    """The document in a file, YAML where its name ends so, else JSON. Raises UserError naming the place of a fault."""
-    if path.is_dir() or (path.exists() and not path.is_file()):
-        raise UserError(f"{path} is not a regular file")
-    is_yaml = path.suffix in (".yaml", ".yml")
+def read_document(path: Path, schema: type[T], what: str = "") -> T:
+    """The document in a file, YAML where its name ends so, else JSON.
+
+    Raises UserError naming the place of a fault, and `what` was expected, as in "a mapping.json".
+    """
+    try:
+        text, is_yaml = _contents(path), path.suffix in YAML
+        if not text.strip():
+            raise UserError(f"{path}: the file is empty")
+        return parse_document(text, str(path), schema, is_yaml=is_yaml)
+    except UserError as error:
+        raise UserError(f"{error}; {what} is expected" if what else error) from error
+
+
+def _contents(path: Path) -> bytes:
+    """The bytes of a document. Raises UserError for what is no file, cannot be read, or is longer than any document."""
+    require_file(path)
+    limit = YAML_LIMIT if path.suffix in YAML else LIMIT
     try:
         with path.open("rb") as file:
-            text = file.read(LIMIT + 1)
+            text = file.read(limit + 1)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    if len(text) > (YAML_LIMIT if is_yaml else LIMIT):
-        raise UserError(f"{path}: more than {YAML_LIMIT if is_yaml else LIMIT:,} bytes, no such document is that long")
-    return parse_document(text, str(path), schema, is_yaml=is_yaml)
+    if len(text) > limit:
+        raise UserError(f"{path}: more than {limit:,} bytes, no such document is that long")
+    return text
 
 
 def parse_document(text: bytes, where: str, schema: type[T], *, is_yaml: bool = False) -> T:

@@ -22,6 +22,7 @@ from typing import Any
 from spikegpt import files, temporaries
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
+from spikegpt.kinds import require_folder
 
 MANIFEST, SCHEMA = "manifest.json", "spikegpt-folder-1"
 STEM = "spikegpt"  # of temporaries inside a folder
@@ -107,6 +108,7 @@ def verified(folder: Path, kind: str) -> dict:
 
 def read_manifest(folder: Path, kind: str) -> dict:
     """The manifest of a folder of this kind; raises UserError where the folder is none."""
+    require_folder(folder)
     finish(folder)
     if not (folder / MANIFEST).exists():
         raise UserError(f"{folder} holds no {MANIFEST}: it is not a folder that this tool wrote ({kind})")

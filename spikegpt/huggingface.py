@@ -37,6 +37,7 @@ if tuple(int(part) for part in transformers.__version__.split(".")[:2]) < LEAST:
 
 IGNORED = -100  # a label that is not scored
 PRECISIONS = (torch.float32, torch.float64)  # that the kernels compute in
+UNKNOWN_OUTPUTS = ("output_hidden_states", "output_attentions")  # settings of a generation
 
 
 class SpikeGPTConfig(PreTrainedConfig):
@@ -146,7 +147,7 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
         items = kwargs.pop("num_items_in_batch", None)
         foreign = [name for name, value in kwargs.items() if value is not None and value is not False]
         if foreign:
-            raise UserError(f"a SpikeGPT takes no {foreign[0]}: tokens, a mask of pads, labels and the recurrent state")
+            raise not_taken(foreign[0])
         if self.dtype not in PRECISIONS:
             raise UserError(f"weights of {dtype_of(self.model.head.weight)}: spikes are made in float32 (`.float()`)")
         if state is not None and streams_of(state) != len(input_ids):
@@ -182,6 +183,14 @@ class SpikeGPTForCausalLM(PreTrainedModel, GenerationMixin):
             parts.append(behind)
         order = torch.tensor([row for rows in alike.values() for row in rows], device=tokens.device).argsort()
         return logits, selected(joined(parts), order)
+
+    def _prepare_generation_config(self, *args: Any, **kwargs: Any) -> Any:
+        """Raises UserError for outputs that `forward` refuses: `generate` would look for them in what it gives."""
+        config, rest = cast(Any, super())._prepare_generation_config(*args, **kwargs)
+        for name in UNKNOWN_OUTPUTS:
+            if getattr(config, name, None):
+                raise not_taken(name)
+        return config, rest
 
     def prepare_inputs_for_generation(
         self,
@@ -228,6 +237,10 @@ def wrap(model: SpikeGPT | Transformer) -> SpikeGPTForCausalLM:
     (8, Bytes(vocab_size=256))
     """
     return SpikeGPTForCausalLM(SpikeGPTConfig.from_model(model), cast(SpikeGPT, model)).train(model.training)
+
+
+def not_taken(name: str) -> UserError:
+    return UserError(f"a SpikeGPT takes no {name}: tokens, a mask of pads, labels and the recurrent state")
 
 
 def mask_of(attention_mask: Tensor, tokens: Tensor) -> Tensor | None:

@@ -1,5 +1,6 @@
 """What a file is by its first bytes, and that it is a file at all: asked before anything parses it."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -75,6 +76,14 @@ def first_bytes(path: Path) -> bytes:
             return file.read(HEAD)
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
+
+
+def require_folder(path: Path) -> None:
+    """Raise UserError for what is missing, or no folder."""
+    if not os.path.lexists(path):
+        raise UserError(f"{path}: no such folder")
+    if not path.is_dir():
+        raise UserError(f"{path} is a file; name a folder")
 
 
 def require_file(path: Path) -> None:

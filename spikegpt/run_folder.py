@@ -16,6 +16,7 @@ from typing import Any
 from spikegpt import checkpoint, files
 from spikegpt.documents import read_document
 from spikegpt.errors import UserError
+from spikegpt.kinds import require_folder
 from spikegpt.temporaries import lock, made, remove
 
 SCHEMA = "spikegpt-run-1"
@@ -122,6 +123,7 @@ def check(folder: Path, *, resume: bool, force: bool) -> None:
 
 def read_run(folder: Path) -> dict[str, Any]:
     """What `run.json` says. Raises UserError where there is none, or it is not ours."""
+    require_folder(folder)
     if not os.path.lexists(folder / RUN):
         raise UserError(f"{folder} is not the folder of a training run: it holds no {RUN}")
     found = read_document(folder / RUN, dict[str, Any])

@@ -42,7 +42,7 @@ class LanguageModel(nn.Module):
 def as_streams(tokens: Any) -> tuple[Tensor, bool]:
     """Tokens of one text (T,) or several (B, T) as int64 (B, T), and whether it was one. Raises UserError else."""
     try:
-        found = tokens if isinstance(tokens, Tensor) else torch.as_tensor(np.asarray(tokens))
+        found = tokens if isinstance(tokens, Tensor) else torch.as_tensor(np.require(tokens, requirements="W"))
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"tokens must be whole numbers (T,) or (B, T): {' '.join(str(error).split())}") from error
     whole = found.dtype not in (torch.bool,) and not found.is_floating_point() and not found.is_complex()

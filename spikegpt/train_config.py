@@ -1,9 +1,18 @@
 """How to train: the settings of a run, and the learning rate that they give at every step."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from spikegpt.errors import UserError
+
+BOUNDS: tuple[tuple[tuple[str, ...], Callable[[float], bool], str], ...] = (
+    (("steps", "batch", "accumulate", "ctx", "eval_every", "eval_tokens"), lambda n: n >= 1, "be at least 1"),
+    (("lr", "density", "sparsity", "dropout"), lambda x: 0 < x < 1, "lie between 0 and 1"),
+    (("teacher_share",), lambda x: 0 <= x <= 1, "be a share from 0 to 1"),
+    (("warmup", "final_lr", "density_weight"), lambda x: 0 <= x < math.inf, "be 0 or more, and finite"),
+    (("clip", "teacher_temperature"), lambda x: 0 < x < math.inf, "be above 0, and finite"),  # below, weights climb
+)  # a number that is None says nothing
 
 
 @dataclass(frozen=True)
@@ -25,31 +34,20 @@ class TrainConfig:
     density_weight: float = 2.0  # nats of penalty for a density of 1 above the budget
     teacher_share: float = 0.8  # of the loss, where there is a teacher; the rest is cross-entropy
     teacher_temperature: float | None = None  # both distributions are softened by it; None: 1
-    dropout: float | None = (
-        None  # share of what either half of a block adds that is left out in training; published 0.03
-    )
+    dropout: float | None = None  # share of what a half of a block adds that is left out in training; published 0.03
     eval_every: int = 960
     eval_tokens: int = 65536
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "accumulate", "ctx", "eval_every", "eval_tokens"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} = {getattr(self, name)}: must be at least 1")
-        if not 0 < self.lr < 1:
-            raise UserError(f"lr = {self.lr}: must lie between 0 and 1")
+        for names, holds, bounds in BOUNDS:
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not holds(value):
+                    raise UserError(f"{name} = {value}: must {bounds}")
+        if self.final_lr > self.lr:
+            raise UserError(f"final_lr = {self.final_lr}: must be at most the peak, lr = {self.lr}")
         if self.batch % self.accumulate:
             raise UserError(f"a batch of {self.batch} does not divide by accumulate = {self.accumulate}")
-        for name in ("density", "sparsity", "dropout"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 1:
-                raise UserError(f"{name} = {value}: must lie between 0 and 1")
-        if not self.warmup >= 0 or not 0 <= self.density_weight < math.inf or not 0 <= self.teacher_share <= 1:
-            told = (
-                f"warmup = {self.warmup}, density_weight = {self.density_weight}, teacher_share = {self.teacher_share}"
-            )
-            raise UserError(f"{told}: must not be negative, nor a share above 1")
-        if self.teacher_temperature is not None and not 0 < self.teacher_temperature < math.inf:
-            raise UserError(f"teacher_temperature = {self.teacher_temperature}: must be above 0")
 
 
 def learning_rate(cfg: TrainConfig, step: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from spikegpt import checkpoint
-from spikegpt.config import Config
+from spikegpt.config import SPIKE_DRIVEN, Config
 from spikegpt.corpus import Corpus
 from spikegpt.distributed import joined
 from spikegpt.errors import Notice, UserError
@@ -80,6 +80,12 @@ def train(
     be shared out, the device is not there, the teacher has another vocabulary, or `out` holds what must not be written
     over or cannot be resumed with these settings.
     """
+    if teacher is None and (teacher_variant, teacher_binary) != (None, None):
+        raise UserError("the variant and embedding of a teacher are told, but no teacher is named")
+    if (cfg.density or cfg.sparsity) and config.variant != SPIKE_DRIVEN:
+        raise UserError(
+            f"a {config.variant} model has no binary synaptic operations to budget: leave density and sparsity away"
+        )
     text, valid = parts(corpus, cfg)
     torch.manual_seed(cfg.seed)
     model = build(config)

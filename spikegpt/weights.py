@@ -71,6 +71,8 @@ def read_weights(path: Path) -> tuple[Any, dict[str, str]]:
     head = first_bytes(path)
     if path.name.endswith(INDEX):
         return _sharded(path), {}
+    if path.suffix == ".onnx":
+        raise UserError(f"{path}: an ONNX model; of all commands `spikegpt count` alone reads one")
     kind = kind_of(head)
     if kind == HDF5:
         what = "NIR graph" if path.suffix == ".nir" else "lava-dl network or NIR graph"

@@ -17,6 +17,7 @@ from spikegpt.config import VARIANTS
 
 VOCAB = 50
 OLD = "spike-driven, first form"  # norms in front of the shift, a head that reads real numbers
+os.environ.pop("COLUMNS", None)  # where a shell exports it, sentences would be folded at it
 os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it at its first import: GPU programs run on the CPU
 REQUIRED = "SPIKEGPT_REQUIRE"  # names of NEEDS: a test that needs one of them fails where it would be skipped
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

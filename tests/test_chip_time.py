@@ -154,6 +154,18 @@ def test_a_model_of_which_nothing_runs_on_the_chip_has_no_times(run, tmp_path, v
     assert (code, "there is nothing to replay" in err, (tmp_path / "s").exists()) == (2, True, False)
 
 
+def test_more_tokens_than_the_files_of_sana_fe_can_hold_are_refused_and_as_many_are_not(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    spikegpt.save(spikegpt.SpikeGPT(spikegpt.Config(256, 1, 16)), "m.pt")
+    asked = ("export", "m.pt", "--target", "sanafe", "--data", "kjv", "--out", "s", "--tokens")
+    code, out, err = run(*asked, 4097)
+    assert (code, out, (tmp_path / "s").exists()) == (2, "", False)
+    assert err == "spikegpt: 4,097 tokens to replay: over 4,096 the files take gigabytes; name fewer --tokens\n"
+    monkeypatch.setattr("exporters.sanafe.MOST", 32)
+    code, _, err = run(*asked, 32)
+    assert (code, (tmp_path / "s" / "network.yaml").exists()) == (0, True), err
+
+
 def test_convolutions_on_the_chip_take_their_steps_and_sana_fe_the_same_time(tmp_path, capfd):
     sanafe = pytest.importorskip("sanafe")
     rng = np.random.default_rng(1)

@@ -1,6 +1,7 @@
 """The command line: the whole path on a tiny model, and a user's mistakes."""
 
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -60,6 +61,20 @@ def test_what_reads_no_model_starts_without_torch_and_numba(arguments):
     assert ended.stdout
 
 
+def test_packages_of_the_users_with_our_names_do_not_stand_in_for_ours(request, tmp_path):
+    root = request.config.rootpath
+    for name in ("cli", "hw_sim"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "exporters.py").write_text("raise SystemExit('the wrong one')")
+    spikegpt.save(SpikeGPT(Config(256, 1, 16)), tmp_path / "m.pt")
+    command = [sys.executable, "-m", "spikegpt", "export", "m.pt", "--target", "nir", "--out", "out"]
+    env = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{root}"}
+    ended = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (tmp_path / "out" / "model.nir").exists()
+
+
 def test_simulate_verifies_against_pytorch(run, checkpoint, text):
     code, out, _ = run("simulate", checkpoint, "--data", text, "--tokens", 60, "--verify", checkpoint, "--json")
     facts = json.loads(out)
@@ -72,6 +87,22 @@ def test_simulate_verifies_against_pytorch(run, checkpoint, text):
     part = json.loads(run("simulate", checkpoint, "--data", text, "--split", "valid", "--json")[1])
     assert part["tokens"] == whole["tokens"] // 20
     assert "valid part" in part["text"]
+
+
+def test_blocks_are_shown_together_unless_each_is_asked_for(run, text, tmp_path):
+    torch.manual_seed(0)
+    spikegpt.save(SpikeGPT(Config(256, 3, 16)), tmp_path / "m.pt")
+    asked = ("simulate", tmp_path / "m.pt", "--data", text, "--tokens", 200)
+    facts = json.loads(run(*asked, "--json")[1])
+    (whole,) = [line for line in run(*asked)[1].splitlines() if line.startswith("block*_ffn_key ")]
+    alike = [facts["matrices"][f"block{i}_ffn_key"] for i in range(3)]
+    density, operations = (sum(m[key] for m in alike) for key in ("density", "operations"))
+    assert whole.split()[1:] == ["spikes", f"{density / 3:.4f}", f"{operations / 200:,.0f}"]
+    (neurons,) = [line for line in run(*asked)[1].splitlines() if line.startswith("block*_ffn_value_lif ")]
+    assert neurons.split()[1] == f"{3 * 64}"
+    each = run(*asked, "--by-block")[1]
+    assert all(f"block{i}_ffn_key_lif " in each for i in range(3))
+    assert "block*" not in each
 
 
 def test_nir_export_then_simulation_of_the_file_gives_the_same_numbers(run, checkpoint, text, tmp_path):

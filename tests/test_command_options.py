@@ -63,6 +63,20 @@ def test_an_array_of_ours_that_was_changed_is_kept(place, run):
     assert "not a file that this tool wrote" in err
 
 
+@pytest.mark.parametrize(
+    ("neuron", "said"),
+    [
+        ("block0_at_key_lif:3", "did you mean block0_att_key_lif?"),
+        ("x:3", "block0_att_value_lif, block0_ffn_key_lif, block0_ffn_receptance_lif, block0_ffn_value_lif"),
+        ("block0_att_key_lif:16", "there are neurons 0 to 15"),
+    ],
+)
+def test_a_neuron_that_there_is_not_is_answered_with_those_that_there_are(neuron, said, place, run):
+    code, out, err = run("simulate", "m.pt", "--data", "text.txt", "--trace", "t.npz", "--membrane", neuron)
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert said in err
+
+
 def test_json_is_all_that_stands_on_standard_output(place, run):
     quick = ("--layers", 1, "--width", 16, "--ctx", 16, "--steps", 2, "--batch", 2, "--data", "text.txt")
     for command in (
@@ -75,6 +89,16 @@ def test_json_is_all_that_stands_on_standard_output(place, run):
         ("simulate", "nir", "--data", "text.txt"),
         ("info", "run"),
         ("info", "loihi"),
+        ("info", "--preset", "45m"),
+        ("check", "m.pt", "--target", "loihi", "--data", "text.txt"),
+        ("count", "m.pt", "--data", "text.txt", "--tokens", 20),
+        ("raster", "run", "--out", "r.svg"),
+        ("plot", "run", "--out", "c.svg"),
+        ("export", "m.pt", "--target", "sanafe", "--out", "sanafe", "--data", "text.txt", "--tokens", 20),
+        ("export", "--target", "list"),
+        ("energy-report", "m.pt", "--data", "text.txt", "--tokens", 20, "--out", "report"),
+        ("compare", "report"),
+        ("profiles",),
         ("models",),
     ):
         code, out, err = run(*command, "--json")

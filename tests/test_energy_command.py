@@ -131,7 +131,7 @@ def test_profiles_are_listed_with_grade_and_source(run):
         (("--preset", "tiny", "--rate", 0.1, "--profile", "missing.yaml"), "missing.yaml"),
         (("--preset", "tiny", "--rate", 0.1, "--placement", "missing.json"), "missing.json"),
         (("--preset", "tiny", "--rate", 0.1, "--baseline", "missing.json"), "missing.json"),
-        (("--preset", "tiny", "--rate", 0.1, "--max-increase", "much"), "much"),
+        (("--preset", "tiny", "--rate", 0.1, "--baseline", "x", "--max-increase", "much"), "much"),
     ],
 )
 def test_mistakes_end_with_one_line_and_2(run, arguments, named):
@@ -145,7 +145,7 @@ def test_mistakes_end_with_one_line_and_2(run, arguments, named):
 def test_a_model_cannot_be_both_measured_and_assumed(run, models, text):
     code, _, err = run("energy-report", models["spike-driven"], "--data", text, "--rate", 0.1)
     assert code == 2
-    assert "measured" in err
+    assert "--rate goes with --preset" in err
     code, _, err = run("energy-report", models["gpt"], "--data", text)
     assert code == 2
     assert "gpt-fp32" in err

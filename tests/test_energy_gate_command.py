@@ -98,8 +98,8 @@ def test_another_setting_is_named_and_ends_with_2(run, baseline, options, named)
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (("--max-increase", "5"), "per cent"),
-        (("--max-increase", "0.05"), "per cent"),
+        (("--max-increase", "5", "--baseline", "x"), "per cent"),
+        (("--max-increase", "0.05", "--baseline", "x"), "per cent"),
         (("--max-quality-loss", "1"), "--max-quality-loss"),
         (("--junit", "j.xml"), "--baseline"),
         (("--compressors",), "--preset"),

@@ -13,7 +13,7 @@ from spikegpt.train_config import TrainConfig
 
 # Exports come before what reads them; the rest in the order of the help.
 FIRST = ("export", "energy-report", "train")
-ANY_NETWORK = ("count", "check")  # whose --data need not be a text
+OWN = {"--data": ("count", "check"), "--tokenizer": ("tokenize", "train")}  # any network's inputs; a new vocabulary
 HEADING = re.compile(r"^  Example:\n((?:    .*\n)+)", re.MULTILINE)
 
 
@@ -42,14 +42,21 @@ def test_options_of_one_name_mean_the_same_everywhere():
     meant: dict[str, set] = {}
     for command in cli.commands.values():
         for param in command.params:
-            networks = param.name == "data" and command.name in ANY_NETWORK
-            if (
-                isinstance(param, click.Option)
-                and not networks
-                and param.opts[0] in ("--data", "--split", "--json", "--seed")
-            ):
-                meant.setdefault(param.opts[0], set()).add((param.help, str(param.type)))
-    assert {name: len(said) for name, said in meant.items()} == dict.fromkeys(meant, 1)
+            name = param.opts[0]
+            if isinstance(param, click.Option) and command.name not in OWN.get(name, ()):
+                meant.setdefault(name, set()).add((param.help, str(param.type)))
+    same = ("--data", "--split", "--json", "--seed", "--tokenizer", "--embedding", "--dt", "--lava-python")
+    assert {name: len(meant[name]) for name in same} == dict.fromkeys(same, 1)
+
+
+def test_what_reads_a_text_takes_a_part_of_it_and_its_first_tokens():
+    readers = {c.name: {o for p in c.params for o in p.opts} for c in cli.commands.values() if c.name != "train"}
+    assert all({"--split", "--tokens"} <= options for options in readers.values() if "--data" in options)
+
+
+@pytest.mark.parametrize("name", cli.commands)
+def test_no_line_of_a_commands_help_is_longer_than_80_columns(name):
+    assert [line for line in help_of(name).splitlines() if len(line) > 80] == []
 
 
 def test_every_setting_of_training_is_an_option_with_a_word_on_it():

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -184,6 +185,11 @@ def test_what_cannot_be_right_is_refused_in_a_line(texts):
         ("a state of 3 texts in front of 1", lambda: wrapped(texts[:1], state=state)),
         ("takes no position_ids", lambda: wrapped(texts, position_ids=texts)),
         ("takes no output_hidden_states", lambda: wrapped(texts, output_hidden_states=True)),
+        *(
+            (f"takes no output_{what}", partial(wrapped.generate, texts, max_new_tokens=2, **asked))
+            for what in ("hidden_states", "attentions")
+            for asked in ({f"output_{what}": True}, {f"output_{what}": True, "return_dict_in_generate": True})
+        ),
         ("out of range", lambda: wrapped(texts + VOCAB)),
         ("vocabulary", lambda: wrapped.resize_token_embeddings(60)),
     ):

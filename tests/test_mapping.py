@@ -292,7 +292,7 @@ def test_a_users_chip_is_checked_field_by_field(change, message, tmp_path):
 
 def test_unknown_chips_are_refused(tmp_path):
     (tmp_path / "broken.yaml").write_text("a: [")
-    for name, message in (("abacus", "not one of loihi1, loihi2"), ("none.yaml", "No such file"),
+    for name, message in (("abacus", "not one of loihi1, loihi2"), ("none.yaml", "no such file"),
                           (str(tmp_path / "broken.yaml"), "not YAML")):  # fmt: skip
         with pytest.raises(UserError, match=message):
             load_chip(name)

@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 
+import exporters
 import spikegpt
+from cli.commands import cli
+from cli.parameters import NewFile, NewFolder
 from exporters import nir as exporter
+from exporters.targets import TARGETS
 from spikegpt import Config, SpikeGPT, UserError, files, folders, temporaries
 
 SMALL_RUN = "--layers 1 --width 8 --ctx 8 --steps 2 --batch 2 --device cpu"
@@ -24,7 +29,9 @@ FOLDER_COMMANDS = {
     "tokenize": "tokenize TEXT --out",
     "export-nir": "export MODEL --target nir --out",
     "export-onnx": "export MODEL --target onnx --out",
+    "export-torch": "export MODEL --target torch --out",
     "export-loihi": "export MODEL --target loihi --data TEXT --tokens 20 --out",
+    "export-sanafe": "export MODEL --target sanafe --data TEXT --tokens 20 --out",
     "dump-passes": "export MODEL --target nir --out ELSEWHERE --force --dump-passes",
     "energy-report": "energy-report MODEL --data TEXT --tokens 20 --out",
     "train": f"train --data TEXT {SMALL_RUN} --out",
@@ -37,10 +44,19 @@ FILE_COMMANDS = {
     "replay": "replay NIR RECORDING --out",
     "compare": "compare MODEL --data TEXT --tokens 20 --out",
     "generate": "generate MODEL --tokens 100 --out",
+    "plot": "plot RUN --out",
+    "raster": "raster MODEL --out",
+    "junit": "energy-report MODEL --data TEXT --tokens 20 --baseline REPORT --junit",
 }
+SUFFIXES = {"trace": ".npz", "save-state": ".npz", "svg": ".svg", "replay": ".h5", "compare": ".html",
+            "generate": ".npy", "plot": ".svg", "raster": ".html", "junit": ".xml"}  # fmt: skip
+# What shows alone, and the files that it reads.
+READERS = ("eval MODEL --data TEXT --tokens 20", "check MODEL --target loihi", "count MODEL --data TEXT --tokens 20",
+           "count MODEL", "info MODEL", "info NIR --block all", "models", "profiles",
+           "compare REPORT", "export --target list")  # fmt: skip
 COMMANDS = {**FOLDER_COMMANDS, **FILE_COMMANDS}
 QUICK = ("tokenize", "export-nir", "energy-report", "train", "resume", *FILE_COMMANDS)
-WHOLE_FOLDER = ("tokenize", "export-nir", "export-onnx", "export-loihi", "dump-passes")
+WHOLE_FOLDER = ("tokenize", *(f"export-{target}" for target in TARGETS), "dump-passes")
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +73,13 @@ def inputs(tmp_path_factory) -> dict[str, str]:
 
         fill_nir(exporter.export(spikegpt.load(folder / "tiny.pt")), new.path)
     segment = sorted((folder / "nir" / "segments").glob("*.nir"))[0]
+    small = {"shape": {"n_layer": 1, "n_embd": 8}, "steps": 2, "batch": 2, "ctx": 8}
+    spikegpt.train(folder / "text.txt", folder / "run", **small)
+    report = exporters.energy(folder / "tiny.pt", folder / "text.txt", split="all", tokens=20)
+    (folder / "report.json").write_bytes(msgspec.json.encode(report))
     return {
+        "RUN": str(folder / "run"),
+        "REPORT": str(folder / "report.json"),
         "MODEL": str(folder / "tiny.pt"),
         "TEXT": str(folder / "text.txt"),
         "NIR": str(segment),
@@ -73,8 +95,10 @@ def write(run, inputs, tmp_path, monkeypatch) -> Callable:
 
     def call(name: str, place: str, *more: str, broken: bool = False) -> tuple[int, str, str]:
         bad = {"MODEL": "broken.pt", "NIR": "broken.nir", "RECORDING": "broken.npz"}
+        bad |= dict.fromkeys(("RUN", "REPORT"), "broken")
         lost = {key: str(Path(inputs["MODEL"]).with_name(file)) for key, file in bad.items()} if broken else {}
         words = COMMANDS[name].split()
+        place = with_suffix(tmp_path, place, SUFFIXES.get(name, ""))
         return run(*({**inputs, **lost, "ELSEWHERE": elsewhere}.get(word, word) for word in words), place, *more)
 
     return call
@@ -87,6 +111,47 @@ def tree(folder: Path) -> dict[str, bytes | None]:
 
 def leftovers(folder: Path) -> list[Path]:
     return [*folder.rglob(".*.part"), *folder.rglob(".*.ready")]
+
+
+def with_suffix(here: Path, place: str, suffix: str) -> str:
+    """A place whose name says what is to be written: a link to what is there, where there is something."""
+    if not place or place.endswith(suffix):
+        return place
+    if os.path.lexists(here / place) and not os.path.lexists(here / f"{place}{suffix}"):
+        (here / f"{place}{suffix}").symlink_to(Path(place).name)
+    return f"{place}{suffix}"
+
+
+def test_every_option_that_names_a_place_to_write_and_every_target_stands_in_a_table():
+    places = {
+        (command.name, param.opts[0])
+        for command in cli.commands.values()
+        for param in command.params
+        if isinstance(param.type, NewFile | NewFolder)
+    }
+    assert {(line.split()[0], line.split()[-1]) for line in COMMANDS.values()} == places
+    assert {f"export-{target}" for target in TARGETS} <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_a_file_whose_name_says_another_kind_is_refused(name, run, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*(inputs.get(word, word) for word in COMMANDS[name].split()), "x.txt")
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert f"'x.txt' does not end with {'.npz' if name == 'replay' else ''}" in err
+    assert SUFFIXES[name] in err
+    assert not (tmp_path / "x.txt").exists()
+
+
+@pytest.mark.parametrize("line", READERS)
+def test_what_shows_alone_leaves_every_file_as_it_was(line, run, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    read = Path(inputs["MODEL"]).parent
+    before = tree(read)
+    code, out, err = run(*(inputs.get(word, word) for word in line.split()))
+    assert (code, bool(out)) == (0, True), err
+    assert tree(read) == before
+    assert tree(tmp_path) == {}
 
 
 # Kinds of place. Each makes it in the current folder and returns the word for the command line.
@@ -158,6 +223,7 @@ REFUSED = (a_file, below_a_file, nothing, a_loop_of_links, a_link_to_a_file, too
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_place_that_is_not_ours_is_refused_before_any_work_and_kept(name, kind, force, write, tmp_path):
     place = kind(tmp_path)
+    place = with_suffix(tmp_path, place, SUFFIXES.get(name, ""))
     before = tree(tmp_path)
     code, out, err = write(name, place, *(["--force"] if force and can_force(name) else []), broken=True)
     assert code == 2
@@ -174,7 +240,7 @@ def can_force(name: str) -> bool:
 @pytest.mark.parametrize("name", FILE_COMMANDS)
 def test_a_folder_is_refused_where_a_file_is_written(name, write, tmp_path):
     code, _, err = write(name, a_folder(tmp_path), broken=True)
-    assert (code, err) == (2, "spikegpt: folder is a folder: name a file\n")
+    assert (code, err) == (2, f"spikegpt: folder{SUFFIXES[name]} is a folder: name a file\n")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -260,7 +326,7 @@ def str_or_name(x: object) -> str:
 def test_any_other_place_takes_the_output_and_takes_it_again(name, kind, write, tmp_path):
     place = kind(tmp_path)
     code, _, err = write(name, place)
-    assert (code, err if name != "train" else "") == (0, "")
+    assert (code, err if name not in ("train", "junit") else "") == (0, "")
     first = tree(tmp_path)
     assert any(first.values())
     again = ["--resume"] if name == "train" else []
@@ -324,7 +390,9 @@ def test_what_is_read_is_not_replaced(write, run, tmp_path, inputs):
     code, _, err = run("export", tmp_path / "out" / "model.nir", "--target", "onnx", "--out", tmp_path / "out")
     assert code == 2
     assert "which is read" in err
-    assert run("simulate", inputs["MODEL"], "--trace", "one", "--save-state", "./one")[2].count("same file") == 1
+    assert (
+        run("simulate", inputs["MODEL"], "--trace", "one.npz", "--save-state", "./one.npz")[2].count("same file") == 1
+    )
 
 
 def test_a_report_leaves_other_files_alone_and_takes_no_name_of_theirs(write, tmp_path):

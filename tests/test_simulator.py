@@ -116,3 +116,10 @@ def test_weights_that_overflow_are_reported_not_propagated(spiking_model, tokens
     graph.nodes["head"].weight[:] = 3e38
     with pytest.raises(UserError, match="not finite"):
         Simulator.from_nir(graph).run(tokens)
+
+
+def test_a_result_shows_itself_in_a_line_of_figures(spiking_model, tokens):
+    result = Simulator.from_nir(exporter.export(spiking_model)).run(tokens)
+    shown = repr(result)
+    assert len(shown) < 250
+    assert f"120 tokens: {result.synops:,} binary SynOps + {result.macs:,} MACs" in shown

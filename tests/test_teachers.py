@@ -54,6 +54,20 @@ def test_what_a_teacher_was_taken_for_is_a_setting_of_the_run(tmp_path):
         train(model, corpus, cfg, tmp_path / "run", **{**options, "teacher_binary": True}, resume=True)
 
 
+def test_python_hands_on_what_a_teacher_is_taken_for_and_refuses_it_without_one(tmp_path):
+    torch.save(build(Config(256, 1, 16, "continuous")).state_dict(), tmp_path / "flat.pth")
+    corpus = Corpus("text", "0", np.arange(4000, dtype=np.uint8))
+    told = {"teacher_variant": "continuous", "teacher_binary": False}
+    small = {"shape": {"n_layer": 1, "n_embd": 16}, "steps": 1, "batch": 2, "ctx": 8, "eval_tokens": 100}
+    model, _ = spikegpt.train(corpus, tmp_path / "run", teacher=tmp_path / "flat.pth", **told, **small)
+    assert model.provenance["teacher"].endswith(" as continuous, raw embedding")
+    with pytest.raises(UserError, match="no teacher is named"):
+        spikegpt.train(corpus, tmp_path / "other", **told, **small)
+    with pytest.raises(UserError, match="no binary synaptic operations to budget"):
+        spikegpt.train(corpus, tmp_path / "other", variant="canonical", density=0.1, **small)
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_start_of_our_own_variant_may_be_a_state_dict(tmp_path):
     model = lively_model("spike-driven")
     torch.save(model.state_dict(), tmp_path / "flat.pth")

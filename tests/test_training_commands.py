@@ -43,7 +43,7 @@ def test_settings_come_from_a_file_and_options_win(place, run):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("stepz: 3\n", "did you mean 'steps'?"),
+        ("stepz: 3\n", "did you mean steps?"),
         ("force: true\n", "'force' is no setting"),
         ("steps: many\n", "not a valid integer"),
         ("lr: [1, 2]\n", "run.yaml"),
@@ -85,7 +85,7 @@ def test_80_columns_hold_bar_step_time_and_quality(place):
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
     env = {**os.environ, "TERM": "xterm", "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
     env.pop("COLUMNS", None)
-    command = [sys.executable, "-m", "cli.main", "train", *SMALL, "--steps", "200", "--out", "a"]
+    command = [sys.executable, "-m", "spikegpt", "train", *SMALL, "--steps", "200", "--out", "a"]
     root = Path(__file__).parents[1]
     env["PYTHONPATH"] = f"{root}{os.pathsep}{env.get('PYTHONPATH', '')}"
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=env) as process:
@@ -137,7 +137,7 @@ def test_what_cannot_be_plotted_is_named_in_one_line(place, run):
         (place / name / "run.json").write_bytes((place / "a" / "run.json").read_bytes())
         make(place / name / "log.csv")
     for arguments, said in (
-        (("missing",), "missing is not the folder of a training run"),
+        (("missing",), "missing: no such folder"),
         (("e",), "e/log.csv: holds no rows yet"),
         (("f",), "f/log.csv is not a regular file"),
         (("c",), "c/log.csv"),

@@ -51,8 +51,8 @@ def main() -> None:
         pip(sys.executable, "wheel", root, "--no-deps", "--wheel-dir", place / "wheel")
         (wheel,) = (place / "wheel").glob("*.whl")
         nir = place / "nir"
-        run([sys.executable, "-m", "cli.main", "export", "shipped:kjv", "--target", "nir", "--out", nir], root)
-        expected = counted(run([sys.executable, "-m", "cli.main", *shlex.split(SAME.format(nir=nir))], root))
+        run([sys.executable, "-m", "spikegpt", "export", "shipped:kjv", "--target", "nir", "--out", nir], root)
+        expected = counted(run([sys.executable, "-m", "spikegpt", *shlex.split(SAME.format(nir=nir))], root))
         for number in chosen.python:
             if (python := interpreter(number)) is None:
                 print(f"Python {number}: not at hand, not tried", flush=True)

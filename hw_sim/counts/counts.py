@@ -128,12 +128,18 @@ class Counts:
         return sum(m.dense for m in self.matrices)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result(Counts):
     """Counts, logits (T, V) float32 and, if asked for, the spikes by population (T, n) uint8."""
 
     logits: np.ndarray
     spikes: dict[str, np.ndarray]
+
+    def __repr__(self) -> str:  # matrix by matrix it fills screens
+        graded = f" + {self.graded:,} graded" if self.graded else ""
+        done = f"{self.synops:,} binary SynOps{graded} + {self.macs:,} MACs of {self.dense:,} dense operations"
+        held = f"{len(self.matrices)} matrices, {len(self.populations)} populations, logits {self.logits.shape}"
+        return f"Result({len(self.logits):,} tokens: {done}, {sum(self.spike_counts.values()):,} spikes; {held})"
 
 
 @dataclass(frozen=True)

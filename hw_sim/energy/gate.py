@@ -106,7 +106,7 @@ def share(text: str, option: str) -> float:
 
 def read_baseline(path: Path) -> Compared:
     """An earlier report.json that can be compared with. Raises UserError where it is none, or holds no energies."""
-    earlier = read_document(path, Compared)
+    earlier = read_document(path, Compared, "a report.json of `spikegpt energy-report`")
     if earlier.schema != SCHEMA:
         raise UserError(f"{path}: schema {earlier.schema!r}, this version writes {SCHEMA!r}; make the baseline anew")
     if "subject" not in earlier.own:

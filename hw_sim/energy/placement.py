@@ -66,7 +66,7 @@ class _File(msgspec.Struct):
 
 def read_placement(path: Path) -> Placement:
     """The key "placement" of a mapping.json. Raises UserError naming the key at fault."""
-    placement = read_document(path, _File).placement
+    placement = read_document(path, _File, "mapping.json of a Loihi export").placement
     for field in msgspec.structs.fields(placement):
         value = getattr(placement, field.name)
         least = 1 if field.name in ("cores", "chips") else 0

@@ -139,7 +139,7 @@ def load(name_or_path: str, known: dict[str, Profile] | None = None) -> Profile:
     path = Path(name_or_path)
     if not path.exists():
         raise UserError(f"profile {name_or_path!r} is neither a file nor one of {', '.join(known)}")
-    profile = checked(read_document(path, Profile), name_or_path)
+    profile = checked(read_document(path, Profile, "a table of prices (.yaml)"), name_or_path)
     if profile.name in known:
         raise UserError(f"{path}: name: {profile.name!r} is a profile that ships with the tool; choose another name")
     return profile

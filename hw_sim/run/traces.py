@@ -16,7 +16,7 @@ from hw_sim.graph.recordings import write_nir_events
 from hw_sim.plan import Plan
 from hw_sim.run.simulator import CHUNK
 from spikegpt import files
-from spikegpt.errors import UserError
+from spikegpt.errors import UserError, nearest
 from spikegpt.temporaries import made, temporary
 
 NIR_DATA = (".h5", ".hdf5")
@@ -117,7 +117,7 @@ def _place(name: str, plan: Plan) -> int:
     called, _, index = name.rpartition(":")
     population = next((p for p in plan.populations if p.name == called), None)
     if population is None or not index.isdecimal() or int(index) >= population.neurons:
-        first = ", ".join(sorted(p.name for p in plan.populations)[:4])
-        known = f"neurons 0 to {population.neurons - 1}" if population else first
-        raise UserError(f"no neuron {name!r} (POPULATION:INDEX): there are {known}")
+        names = sorted(p.name for p in plan.populations)
+        known = f"there are neurons 0 to {population.neurons - 1}" if population else nearest(called or name, names)
+        raise UserError(f"no neuron {name!r} (POPULATION:INDEX): {known}")
     return plan.held(population.row).start + int(index)

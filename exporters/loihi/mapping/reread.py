@@ -39,7 +39,7 @@ def read_mapping(path: Path, plan: Plan, counts: Counts) -> Mapping:
 
     Raises UserError for a chip that is not shipped, and for a file that does not hold each neuron of the plan once.
     """
-    told = read_document(path, _File)
+    told = read_document(path, _File, "mapping.json of a Loihi export")
     chip = next((c for c in map(load_chip, CHIPS) if c.name == told.chip), None)
     if chip is None:
         raise UserError(f"{path}: a mapping onto {told.chip}, whose limits are not shipped")
