@@ -62,7 +62,7 @@ KIND = "report"  # of the folder --out
 # Parameters of what is not in every report.
 OF_A_TEXT = ("data", "split", "tokens", "tokenizer", "compressors", "measure_host")
 CHECKPOINT = ("variant", "embedding")
-OF_A_TOKEN = ("split", "tokenizer", "labels", "compressors", "measure_host", "context", "mode", "placement",
+OF_A_TOKEN = ("split", "tokenizer", "labels", "compressors", "measure_host", "context", "mode",
               "baselines")  # fmt: skip
 MODES = click.Choice(["decode", "mean", "prefill"])
 
