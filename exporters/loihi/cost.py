@@ -16,6 +16,7 @@ from hw_sim import Result, Simulator
 from hw_sim.counts.counts import Counts, nonzero_operations
 from hw_sim.plan import Plan
 from hw_sim.plan.interpreter import Interpreter
+from hw_sim.run.ahead import integers_compiled
 from hw_sim.run.streams import score
 from spikegpt.corpus import load_corpus
 from spikegpt.tokenizer import Tokenizer
@@ -63,7 +64,9 @@ def quality(
     `progress` is told every count of tokens done, 2 T in all. Raises UserError as the simulator does.
     """
     size = len(tokenizer.decode(tokens[1:]))
-    exact, exported = (score(s, tokens, progress) for s in (Simulator.from_nir(graph), Simulator(plan)))
+    with integers_compiled():
+        exact = score(Simulator.from_nir(graph), tokens, progress)
+    exported = score(Simulator(plan), tokens, progress)
     bits = (found.nats / math.log(2) / size for found in (exact, exported))
     return Quality(len(tokens), *bits), exported.counts
 
