@@ -1,6 +1,7 @@
 """How a command ends: the exit code that shells expect, one line, nothing left behind."""
 
 import builtins
+import enum
 import os
 import re
 import signal
@@ -16,6 +17,9 @@ import torch
 import spikegpt
 from cli import main as entry
 from cli.commands import cli
+from exporters.nir import export
+from hw_sim import Simulator
+from hw_sim.run.streams import score
 from spikegpt import Config, SpikeGPT
 from tests.conftest import as_in_a_terminal
 
@@ -68,6 +72,15 @@ def test_a_signal_ends_a_trace_with_its_temporary_folder(number, code, folder, t
     assert process.returncode == code, err
     assert len(err.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numpy_is_not_given_enums_while_tokens_run(monkeypatch):
+    """It would ask their class for methods, by code in Python until 3.12, and drop what a signal raises in there."""
+    simulator, asked = Simulator.from_nir(export(SpikeGPT(Config(256, 1, 16)))), []
+    score(simulator, np.zeros(300, np.int64))  # what is asked once, to load compiled code, comes before
+    monkeypatch.setattr(enum.EnumType, "__getattr__", lambda cls, name: asked.append(name), raising=False)
+    score(simulator, np.zeros(300, np.int64))
+    assert asked == []
 
 
 def test_a_closed_pipe_ends_a_command_with_141(folder):

@@ -57,7 +57,8 @@ class Plan:
 
     def rows(self, op: Op) -> np.ndarray:
         """Indices of the rows with this operation."""
-        return np.flatnonzero(self.table[:, 0] == op)
+        # As an int: numpy asks an enum's class for methods by code in Python, and drops what a signal raises in there.
+        return np.flatnonzero(self.table[:, 0] == int(op))
 
     def field(self, name: str) -> np.ndarray:
         """One column of the table, (rows,)."""
