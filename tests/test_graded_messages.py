@@ -11,6 +11,7 @@ from exporters import nir as exporter
 from exporters.loihi.mapping import load_chip, map_plan
 from exporters.loihi.mapping.describe import facts, placement_of, table
 from exporters.loihi.mapping.mapper import Mapping
+from exporters.loihi.mapping.values import _Walk
 from hw_sim import Simulator
 from hw_sim.graph.extensions import Sigmoid
 from hw_sim.graph.quantize import quantize
@@ -52,6 +53,7 @@ def test_values_go_from_the_neurons_of_a_sum_to_those_that_need_them_as_worked_o
     assert len({core["matrix0", j] for j in range(4)} | {core["lif1", j] for j in range(4)}) > 1
     assert mapping.values.from_host == 4 * 10  # the embedding's values, to lif0
     assert mapping.values.to_host == 1 * 10
+    assert mapping.values.steps == 4  # lif0, its sums, lif1 that they are sent to, its sum
 
 
 def mapped(variant: str, tokens: np.ndarray, **limits: int) -> Mapping:
@@ -130,5 +132,21 @@ def test_what_the_host_makes_of_spikes_is_there_a_step_later():
     plan = build(nir.NIRGraph(nodes, list(pairwise(nodes)), type_check=False))
     found = map_plan(plan, TINY, counts_of(lif0=[1] * 4, lif1=[1, 2, 0, 4], lif2=[1] * 3)).values
     assert found.layers == {"lif0": 0, "lif1": 1, "lif2": 2}
+    assert found.steps == 3
     assert found.to_host == 1 + 2 + 0 + 4 + 3 * 1
     assert found.from_host == 10 * (4 + 3)
+
+
+def test_the_last_value_counts_though_what_follows_takes_its_memory(monkeypatch):
+    """A norm of sums hears them a step behind; the logits of a head on the host lie where its values lay."""
+    seen = []
+    make = _Walk._make
+
+    def spied(walk, y, neurons, step, often=None):
+        make(walk, y, neurons, step, often)
+        seen.append(int(walk.step[y : y + len(neurons)].max()))
+
+    monkeypatch.setattr(_Walk, "_make", spied)
+    found = mapped(OLD, np.arange(40)).values
+    assert found.steps == 1 + max(seen[len(seen) // 2 :])  # the second of two walks
+    assert found.steps > 1 + max(found.layers.values())

@@ -68,7 +68,7 @@ class _Walk:
         self.value = np.full(plan.n_signals, -1, np.int64)
         self.step = np.zeros(plan.n_signals, np.int64)  # in which each value is there; from the host, before the first
         self.often: list[np.ndarray] = []  # times that each value, by its number, is sent in the run
-        self.made = 0
+        self.made, self.last = 0, 0  # values, and the latest step at which one is there
         self.sent: list[np.ndarray] = []  # (3, n): value, core it leaves, core it goes to
         for i, name in enumerate(plan.names):
             self._row(i, name, Op(plan.table[i, 0]))
@@ -112,7 +112,7 @@ class _Walk:
         """New values at y, in these neurons, there at these steps."""
         n = len(neurons)
         self.at[y : y + n], self.value[y : y + n], self.step[y : y + n] = neurons, self.made + np.arange(n), step
-        self.made += n
+        self.made, self.last = self.made + n, max(self.last, int(self.step[y : y + n].max(initial=0)))
         self.often.append(np.full(n, self.tokens) if often is None else often)
 
     def _send(self, x: int, n: int, neurons: np.ndarray) -> np.ndarray:
@@ -127,7 +127,7 @@ class _Walk:
         self.sent.append(np.stack([values, self.core[senders], np.broadcast_to(cores, values.shape)]))
 
     def _sums(self) -> Values:
-        traffic, steps = np.zeros((self.cores, self.cores), np.int64), 1 + int(self.step.max(initial=0))
+        traffic, steps = np.zeros((self.cores, self.cores), np.int64), 1 + self.last
         if not self.sent:
             return Values(traffic, 0, 0, self.layers, steps)
         value, source, target = np.unique(np.concatenate(self.sent, axis=1), axis=1)
