@@ -62,8 +62,8 @@ KIND = "report"  # of the folder --out
 # Parameters of what is not in every report.
 OF_A_TEXT = ("data", "split", "tokens", "tokenizer", "compressors", "measure_host")
 CHECKPOINT = ("variant", "embedding")
-OF_A_TOKEN = ("split", "tokenizer", "labels", "compressors", "measure_host", "context", "mode",
-              "baselines")  # fmt: skip
+OF_A_TOKEN = ("split", "tokenizer", "labels", "compressors", "measure_host", "context", "mode", "batch",
+              "baselines", "max_quality_loss")  # fmt: skip
 MODES = click.Choice(["decode", "mean", "prefill"])
 
 

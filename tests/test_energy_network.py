@@ -97,6 +97,9 @@ def test_the_command_writes_compares_and_refuses(path, tmp_path, run):
     assert (code, json.loads(out)["steps"]) == (0, 4)
     assert {f.name for f in (tmp_path / "r").iterdir()} == {"report.json", "report.md", "report.html", "manifest.json"}
     assert run("energy-report", path, "--data", data, "--baseline", tmp_path / "r")[0] == 0
+    gate = ("energy-report", path, "--data", data, "--baseline", tmp_path / "r", "--max-quality-loss", "2%")
+    code, _, err = run(*gate)
+    assert (code, "--max-quality-loss: of language models" in err) == (2, True)
     worse = json.loads((tmp_path / "r" / "report.json").read_text())
     worse["rows"][0]["accumulates"] /= 2
     (tmp_path / "w.json").write_text(json.dumps(worse))

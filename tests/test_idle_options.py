@@ -49,7 +49,7 @@ IDLE = [
     ("energy-report m.pt --data text.txt", "--spike-input", None, "another tool"),
     *((FOREIGN, name, value, "of language models") for name, value in
       (("--split", "test"), ("--tokenizer", "bytes"), ("--name", "x"), ("--context", "4"), ("--mode", "mean"),
-       ("--baselines", "all"), ("--measure-host", None))),
+       ("--baselines", "all"), ("--measure-host", None), ("--batch", "2"))),
 ]  # fmt: skip
 
 

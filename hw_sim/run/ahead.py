@@ -26,7 +26,9 @@ def integers_compiled() -> Iterator[None]:
         yield
         return
     silent: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    beside = subprocess.Popen([sys.executable, "-c", f"from {__name__} import make; make()"], **silent)
+    # Modules as this process found them: the folder that a command starts in may hold others of their names.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import make; make()"
+    beside = subprocess.Popen([sys.executable, "-I", "-c", code], **silent)
     try:
         yield
         beside.wait()  # where it failed, this process compiles for itself, and says why it cannot
@@ -36,9 +38,11 @@ def integers_compiled() -> Iterator[None]:
 
 
 def held() -> bool:
-    """Whether numba's cache has the loop, newer than its source: then to compile takes no time."""
+    """Whether there is nothing to begin: numba's cache has the loop, newer than its source, or there is no cache."""
     loop, source = loop_int8.run_integer, Path(loop_int8.__file__)
-    found = Path(loop.stats.cache_path or source.parent).glob(f"{source.stem}.{loop.py_func.__name__}-*.nbi")
+    if loop.stats.cache_path is None:
+        return True
+    found = Path(loop.stats.cache_path).glob(f"{source.stem}.{loop.py_func.__name__}-*.nbi")
     return any(index.stat().st_mtime >= source.stat().st_mtime for index in found)
 
 
